@@ -1,0 +1,94 @@
+#include "event.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+/* Copies `text` to *at, moves *at behind it, and returns the copy. */
+static const char *pack(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = memcpy(*at, text, size);
+
+    *at += size;
+    return copy;
+}
+
+struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len)
+{
+    const char *from, *session, *text, *room = NULL, *to = NULL, *place;
+    struct event *event = NULL;
+    json_t *json;
+    size_t size;
+    char *at;
+
+    json = json_loadb(body, len, 0, NULL);
+    if (!json)
+        return NULL;
+    if (json_unpack(json, "{s:s, s:s, s:s, s?s, s?s}", "from", &from, "session", &session, "text", &text,
+                    "room", &room, "to", &to) < 0 ||
+        !room == !to)
+        goto out;
+    place = room ? room : to;
+    size = sizeof *event + strlen(from) + strlen(session) + strlen(place) + strlen(text) + 4;
+    event = malloc(size);
+    if (!event)
+        goto out;
+    at = (char *)(event + 1);
+    *event = (struct event){.id = id, .prev = prev, .direct = to != NULL, .refs = 1, .size = size};
+    event->from = pack(&at, from);
+    event->session = pack(&at, session);
+    event->place = pack(&at, place);
+    event->text = pack(&at, text);
+out:
+    json_decref(json);
+    return event;
+}
+
+struct event *event_from_live(unsigned lane, const char *live, size_t len)
+{
+    const char *end = live + len, *prev, *body;
+    event_id id, prev_id;
+
+    prev = memchr(live, ' ', len);
+    body = prev ? memchr(prev + 1, ' ', (size_t)(end - prev - 1)) : NULL;
+    if (!body || !id_from_stream(live, (size_t)(prev - live), lane, &id) ||
+        !id_from_stream(prev + 1, (size_t)(body - prev - 1), lane, &prev_id))
+        return NULL;
+    return event_from_body(id, prev_id, body + 1, (size_t)(end - body - 1));
+}
+
+struct event *event_hold(struct event *event)
+{
+    event->refs++;
+    return event;
+}
+
+void event_drop(struct event *event)
+{
+    if (event && --event->refs == 0)
+        free(event);
+}
+
+/* Prints `json` (taken; may be NULL) in one line. */
+static char *print(json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    return text;
+}
+
+char *event_body(const char *from, const char *session, const char *room, const char *to, const char *text)
+{
+    return print(json_pack("{s:s, s:s, s:s, s:s}", "from", from, "session", session, room ? "room" : "to",
+                           room ? room : to, "text", text));
+}
+
+char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,
+                          const char *address)
+{
+    return print(json_pack("{s:{s:s, s:s, s:s, s:s, s:s}}", "open", "session", session, "name", name,
+                           "gateway", gateway, "dialect", dialect, "address", address));
+}

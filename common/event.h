@@ -1,0 +1,62 @@
+#ifndef HUBBUB_EVENT_H
+#define HUBBUB_EVENT_H
+
+/*
+ * event: what must not be lost, a message in a room or a direct to a user.
+ *
+ * Every room, and every user for the directs received, is a chain: an event carries the id of the one before
+ * it. In Redis a chain is called "r:ROOM" or "u:USER" (folded names), and an event is
+ *
+ *     its log entry    c CHAIN  p PREV  e BODY        (the entry's stream id is the event's id)
+ *     its live form    "ID PREV BODY"                 (on the channel of its room or user)
+ *     its body         {"from","session","room"|"to","text"}
+ *
+ * The log of lane 0 also holds session records, which belong to no chain (c and p are "-"):
+ *
+ *     {"open":{"session","name","gateway","dialect","address"}}     {"close":SESSION}
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "id.h"
+#include "name.h"
+
+#define CHAIN_MAX_BYTES (2 + ROOM_MAX_BYTES)
+#define SESSION_MAX_BYTES 80 /* GATEWAY-8 hex digits-number */
+
+struct event {
+    event_id id, prev;
+    const char *from;    /* who said it, as shown */
+    const char *session; /* whose it was */
+    const char *place;   /* the room (folded), or the recipient as given */
+    const char *text;
+    bool direct;
+    unsigned refs;
+    size_t size; /* bytes that the event takes in memory */
+};
+
+/*
+ * Makes an event of its body.  NULL if the body is not what hubbub writes (no JSON, a field missing, a text
+ * that may not be said).  The caller has one reference.
+ */
+struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len);
+
+/* Makes an event of its live form in `lane`.  NULL as above. */
+struct event *event_from_live(unsigned lane, const char *live, size_t len);
+
+/* Takes one more reference; returns `event`. */
+struct event *event_hold(struct event *event);
+
+/* Gives one reference back; the last one frees.  Takes NULL. */
+void event_drop(struct event *event);
+
+/* The body of a message to `room`, or of a direct to `to` (the other is NULL).  The caller frees it; NULL: no
+ * memory. */
+char *event_body(const char *from, const char *session, const char *room, const char *to, const char *text);
+
+/* The record of a session's opening.  The caller frees it; NULL: no memory. */
+char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,
+                          const char *address);
+
+#endif
