@@ -1,0 +1,247 @@
+/*
+ * line: one command a line in, one fact a line out.
+ *
+ * A decoder remembers how much of an unfinished line it has looked at, or that it is skipping the rest of one
+ * that was too long.
+ */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/buffer.h>
+
+#include "dialect.h"
+
+#define IDLE_SECONDS 60
+#define ARGUMENTS_MAX 2
+
+struct decoder {
+    char *held;       /* the line that was handed out last: the request's strings are in there */
+    uint16_t scanned; /* bytes of the unused ones that hold no newline */
+    bool skipping;    /* the line was too long: go on behind the next newline */
+};
+
+static struct decoder *decoder_create(void)
+{
+    return calloc(1, sizeof(struct decoder));
+}
+
+static void decoder_destroy(struct decoder *decoder)
+{
+    if (!decoder)
+        return;
+    free(decoder->held);
+    free(decoder);
+}
+
+static const struct command {
+    const char *word;
+    enum verb verb;
+    bool rest;            /* the one argument is all that follows, with its spaces */
+    unsigned least, most; /* arguments */
+    size_t offsets[ARGUMENTS_MAX];
+    const char *usage;
+} commands[] = {
+    {"MSG", VERB_CHAT, true, 1, 1, {offsetof(struct request, text)}, "Say MSG and the text."},
+    {"LOGIN",
+     VERB_LOGIN,
+     false,
+     1,
+     2,
+     {offsetof(struct request, name), offsetof(struct request, password)},
+     "Say LOGIN and a name; a password may follow."},
+    {"WHO", VERB_WHO, false, 0, 0, {0}, "Say WHO alone."},
+    {"JOIN", VERB_MOVE, false, 1, 1, {offsetof(struct request, room)}, "Say JOIN and a room."},
+    {"LEAVE", VERB_MOVE, false, 0, 0, {0}, "Say LEAVE alone: it goes back to the lobby."},
+    {"PING", VERB_PING, false, 0, 0, {0}, "Say PING alone."},
+    {"QUIT", VERB_LOGOUT, false, 0, 0, {0}, "Say QUIT alone."},
+};
+
+static const struct command *command_find(const char *word)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcasecmp(commands[i].word, word) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static void set(struct request *request, size_t offset, const char *value)
+{
+    *(const char **)((char *)request + offset) = value;
+}
+
+static enum decoded refuse(struct request *request, enum error_code error, const char *reason)
+{
+    request->error = error;
+    request->reason = reason;
+    return DECODED_ERROR;
+}
+
+/* Splits `arguments` in place and puts them where `command` wants them.  False if they are too few or too
+ * many. */
+static bool read_arguments(const struct command *command, char *arguments, struct request *request)
+{
+    unsigned n = 0;
+
+    if (command->rest) {
+        set(request, command->offsets[0], arguments);
+        return *arguments != '\0';
+    }
+    for (char *word; (word = strsep(&arguments, " \t"));) {
+        if (!*word)
+            continue;
+        if (n == command->most)
+            return false;
+        set(request, command->offsets[n++], word);
+    }
+    return n >= command->least;
+}
+
+/* Reads the line `text`, which is not empty, in place. */
+static enum decoded read_line(char *text, struct request *request)
+{
+    char *arguments = text + strspn(text, " \t");
+    const char *word = strsep(&arguments, " \t");
+    const struct command *command = command_find(word);
+    char nothing[] = "";
+
+    if (!command)
+        return refuse(request, ERROR_UNKNOWN_COMMAND, NULL);
+    if (!read_arguments(command, arguments ? arguments : nothing, request)) {
+        *request = (struct request){0};
+        return refuse(request, ERROR_BAD_REQUEST, command->usage);
+    }
+    request->verb = command->verb;
+    if (command->verb == VERB_MOVE && command->most == 0)
+        request->room = LOBBY;
+    return DECODED_REQUEST;
+}
+
+static bool is_blank(const char *line, size_t len)
+{
+    while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
+        len--;
+    return len == 0;
+}
+
+/* The next line that is not blank, or, with another answer than DECODED_REQUEST, why there is none. */
+static enum decoded next_line(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
+                              const char **line, size_t *line_len)
+{
+    for (*used = 0; *used < len;) {
+        size_t seen = decoder->skipping ? 0 : decoder->scanned;
+        size_t end = len - *used;
+        const char *newline;
+
+        *line = bytes + *used;
+        if (!decoder->skipping && end > REQUEST_MAX_BYTES + 1)
+            end = REQUEST_MAX_BYTES + 1;
+        newline = memchr(*line + seen, '\n', end - seen);
+        decoder->scanned = 0;
+        if (newline) {
+            bool skipped = decoder->skipping;
+
+            *line_len = (size_t)(newline - *line);
+            *used += *line_len + 1;
+            decoder->skipping = false;
+            *line_len -= *line_len > 0 && newline[-1] == '\r';
+            if (!skipped && !is_blank(*line, *line_len))
+                return DECODED_REQUEST;
+        } else if (decoder->skipping) {
+            *used = len;
+        } else if (end > REQUEST_MAX_BYTES) {
+            decoder->skipping = true;
+            *used += end;
+            return DECODED_ERROR;
+        } else {
+            decoder->scanned = (uint16_t)end;
+            return DECODED_MORE;
+        }
+    }
+    return DECODED_MORE;
+}
+
+static enum decoded decode(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
+                           struct request *request)
+{
+    const char *line;
+    size_t line_len;
+    enum decoded found;
+
+    free(decoder->held);
+    decoder->held = NULL;
+    *request = (struct request){0};
+    found = next_line(decoder, bytes, len, used, &line, &line_len);
+    if (found == DECODED_ERROR)
+        return refuse(request, ERROR_TOO_LONG, "A line may have 16384 bytes at most.");
+    if (found == DECODED_MORE)
+        return DECODED_MORE;
+    if (memchr(line, '\0', line_len))
+        return refuse(request, ERROR_BAD_REQUEST, "A line may not hold NUL bytes.");
+    decoder->held = strndup(line, line_len);
+    if (!decoder->held)
+        return refuse(request, ERROR_UNAVAILABLE, NULL);
+    return read_line(decoder->held, request);
+}
+
+/* Appends "VERB from text", once for each line of the text: nobody can forge a line of somebody else's. */
+static void put_text(struct evbuffer *out, const char *verb, const char *from, const char *text)
+{
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+        evbuffer_add_printf(out, "%s %s %.*s\n", verb, from, (int)(end - text), text);
+    evbuffer_add_printf(out, "%s %s %s\n", verb, from, text);
+}
+
+static void encode_reply(const struct reply *reply, struct evbuffer *out)
+{
+    switch (reply->kind) {
+    case REPLY_WELCOME:
+    case REPLY_ENTERED:
+    case REPLY_EXITED:
+        evbuffer_add_printf(out, "OK\n");
+        break;
+    case REPLY_WHO:
+        for (size_t i = 0; i < reply->n_names; i++)
+            evbuffer_add_printf(out, "USER %s\n", reply->names[i]);
+        break;
+    case REPLY_PONG:
+        evbuffer_add_printf(out, "PONG\n");
+        break;
+    case REPLY_ERROR:
+        evbuffer_add_printf(out, "ERR %s %s\n", error_name(reply->error),
+                            reply->text ? reply->text : error_sentence(reply->error));
+        break;
+    case REPLY_GAP:
+        evbuffer_add_printf(out, "INFO gap %s\n", reply->room);
+        break;
+    case REPLY_ACK:
+    case REPLY_ROOMS:
+    case REPLY_GOODBYE:
+        break;
+    }
+}
+
+static void encode_event(const struct event *event, struct evbuffer *out)
+{
+    put_text(out, event->direct ? "DM" : "MSG", event->from, event->text);
+}
+
+static void encode_notice(const struct notice *notice, struct evbuffer *out)
+{
+    evbuffer_add_printf(out, "INFO %s %s\n", notice->name, notice->joined ? "connected" : "disconnected");
+}
+
+extern const struct dialect dialect_line;
+const struct dialect dialect_line = {
+    .name = "line",
+    .idle_seconds = IDLE_SECONDS,
+    .decoder_create = decoder_create,
+    .decoder_destroy = decoder_destroy,
+    .decode = decode,
+    .encode_reply = encode_reply,
+    .encode_event = encode_event,
+    .encode_notice = encode_notice,
+};
