@@ -16,6 +16,7 @@ import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Failure(Exception):
@@ -61,6 +62,7 @@ def die_with_parent(sig):
     parent = os.getpid()
 
     def prepare():
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
         LIBC.prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0)
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)

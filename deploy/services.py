@@ -6,13 +6,14 @@ process that started it ends, however that happens.
 
 import glob
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import urllib.error
 import urllib.request
 
-from place import Failure, account, die_with_parent, identity, wait_for
+from place import STOPPING, Failure, account, die_with_parent, identity, wait_for
 
 READY_SECONDS = 60
 
@@ -65,8 +66,13 @@ class Server:
     def ready(self):
         raise NotImplementedError
 
+    def settled(self):
+        """False while something of an earlier run is in the way."""
+        return not inside(self.directory)
+
     def prepare(self):
         """What must be done before each start."""
+        wait_for(self.settled, 60, f"the last process in {self.directory} is gone")
 
     @property
     def pid(self):
@@ -77,12 +83,18 @@ class Server:
 
     def start(self, wait=True):
         self.prepare()
+        command = self.command()
         with open(self.log, "ab") as log:
             self.log_start = log.tell()
-            self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
-                env=clean_environment(self.environment()), start_new_session=True,
-                preexec_fn=die_with_parent(self.stop_signal), **identity(self.owner))
+            # A handler that raises must not come between the process and our knowing it.
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+            try:
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory,
+                    env=clean_environment(self.environment()), start_new_session=True,
+                    preexec_fn=die_with_parent(self.stop_signal), **identity(self.owner))
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
         if wait:
             self.wait_ready()
         return self
@@ -212,23 +224,27 @@ class Postgres(Server):
         if version != self.programs.split("/")[4]:
             raise Failure(f"{self.directory} was made by PostgreSQL {version}, but {self.programs} is installed: "
                           "pg_upgrade it, or move it away to start with an empty history")
-        # The children of a killed postmaster hold its shared memory; they notice and go by themselves.
-        wait_for(lambda: not inside(self.directory), 60, f"the last process of {self.directory} is gone")
-        # Nobody works here now, so its pid may only mislead: another process can have that number by now.
+        super().prepare()  # the children of a killed postmaster hold its shared memory; they go by themselves
+        # Nobody works here now, so the pid in it can only mislead: another process may have that number.
         if os.path.exists(self.directory + "/postmaster.pid"):
             os.unlink(self.directory + "/postmaster.pid")
 
     def initialise(self):
+        """Makes the cluster beside its place, then moves it there: half a cluster is never taken for one."""
+        beside = self.place.path + "/" + self.name + ".new"
+        shutil.rmtree(beside, ignore_errors=True)
+        self.place.directory(self.name + ".new", self.owner)
         secret = self.place.write("superuser", self.password + "\n", self.owner)
-        arguments = ["-D", self.directory, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]
-        arguments += [f"--auth=scram-sha-256", f"--pwfile={secret}"] if self.password else ["--auth=trust"]
+        arguments = ["-D", beside, "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]
+        arguments += ["--auth=scram-sha-256", f"--pwfile={secret}"] if self.password else ["--auth=trust"]
         arguments += [] if self.durable else ["--no-sync"]
-        made = subprocess.run([self.programs + "/initdb"] + arguments, cwd=self.directory,
+        made = subprocess.run([self.programs + "/initdb"] + arguments, cwd=beside,
                               env=clean_environment(self.environment()), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **identity(self.owner))
         os.unlink(secret)
         if made.returncode != 0:
-            raise Failure(f"initdb failed: {made.stdout.strip().splitlines()[-1:]}")
+            raise Failure(f"initdb failed: {made.stdout.strip()}")
+        os.rename(beside, self.directory)
 
     def ready(self):
         """The postmaster writes its state into the eighth line of its pid file."""
@@ -268,7 +284,7 @@ class Program(Server):
         super().__init__(place, name)
         self.binary, self.settings = binary, settings
         self.owner = account("nobody")
-        self.directory = "/"
+        self.directory = place.directory(name, self.owner)
 
     def command(self):
         return [self.place.binary(self.binary)]

@@ -19,10 +19,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../deploy"))
-from place import Failure, Ports, die_with_parent, temporary_place  # noqa: E402
+from place import STOPPING, Failure, Ports, die_with_parent, temporary_place  # noqa: E402
 from services import Postgres, Redis  # noqa: E402
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 LOG_LINES = 60
 
 
@@ -93,7 +92,7 @@ def main():
     if not command:
         parser.error("which command?")
 
-    for number in SIGNALS:
+    for number in STOPPING:
         signal.signal(number, leave)
     ports, servers, place, status = Ports(), [], None, 1
     try:
@@ -102,7 +101,7 @@ def main():
     except (Failure, OSError) as failure:
         print(f"with_servers: {failure}", file=sys.stderr)
     finally:
-        for number in SIGNALS:
+        for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
         if status != 0:
             show_logs(servers)

@@ -1,0 +1,55 @@
+# A thin front: Meson builds, deploy/ runs, tests/ tests.  `make` says what there is.
+
+BUILD ?= build
+GATEWAYS ?= 2
+PYTHON := /usr/bin/python3
+
+# Each is taken as typed: a "$" in it is not make's.
+override SQL := $(value SQL)
+export SQL GATEWAYS
+
+.PHONY: help up build test lint psql audit settings clean install-run install-test install-lint
+
+help:
+	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
+	@echo 'make psql      look into the history; SQL="select ..." prints one answer'
+	@echo 'make audit     what contradicts the promises: nothing, one hopes'
+	@echo 'make test      run every suite, plainly and with sanitizers'
+	@echo 'make lint      formatting and static analysis'
+	@echo 'make settings  write docs/SETTINGS.md from the table in the code'
+	@echo 'make clean     remove the builds; the data in .local stays'
+
+up: install-run build
+	@exec $(PYTHON) deploy/up.py --build $(BUILD) --gateways $(GATEWAYS)
+
+build: install-run
+	@test -e $(BUILD)/build.ninja || meson setup $(BUILD)
+	@ninja -C $(BUILD)
+
+test: install-test
+	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(CI),--werror)
+
+lint: install-lint
+	@tests/lint.sh $(BUILD)-clang
+
+psql:
+	@exec $(PYTHON) deploy/history.py psql
+
+audit:
+	@exec $(PYTHON) deploy/history.py audit
+
+settings: build
+	@$(BUILD)/common/settings-doc >docs/SETTINGS.md.new
+	@mv docs/SETTINGS.md.new docs/SETTINGS.md
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-clang
+
+install-run:
+	@deploy/install.sh build run
+
+install-test:
+	@deploy/install.sh build run test
+
+install-lint:
+	@deploy/install.sh build lint

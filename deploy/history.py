@@ -1,0 +1,50 @@
+#!/usr/bin/python3
+"""The history of the hubbub that `make up` runs, for its owner: history.py psql | audit.
+
+psql opens it as hubbub_reader, or prints the answers to what is in $SQL.  audit prints the rows of the view `audit`
+and fails if there are any.
+"""
+
+import os
+import subprocess
+import sys
+
+from local import POSTGRES_PORT, passwords
+from place import Failure
+from services import clean_environment, connects
+
+URL = f"postgresql://hubbub_reader@127.0.0.1:{POSTGRES_PORT}/hubbub"
+
+
+def psql():
+    arguments = ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", URL]
+    if os.environ.get("SQL"):
+        arguments += ["-Atq", "-c", os.environ["SQL"]]
+    os.execvpe("psql", arguments, clean_environment({"PGPASSWORD": passwords()["reader"]}))
+
+
+def audit():
+    done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", URL, "-c", "SELECT * FROM audit"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          env=clean_environment({"PGPASSWORD": passwords()["reader"]}))
+    print(done.stdout, end="")
+    if done.returncode == 0:
+        rows = len(done.stdout.splitlines())
+        print(f"audit: {rows} rows" if rows else "audit: empty", file=sys.stderr)
+        return 1 if rows else 0
+    return done.returncode
+
+
+def main():
+    try:
+        passwords()
+        if not connects("127.0.0.1", POSTGRES_PORT):
+            raise Failure("hubbub does not run here now: make up")
+        return audit() if sys.argv[1:] == ["audit"] else psql()
+    except Failure as failure:
+        print(f"hubbub: {failure}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

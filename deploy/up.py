@@ -1,0 +1,292 @@
+#!/usr/bin/python3
+"""Runs all of hubbub on this machine: up.py [--build DIRECTORY] [--gateways N].
+
+Starts a private Redis and PostgreSQL, migrates, then the store, the gateways and haproxy; starts again what dies;
+ends all of it on Ctrl-C or SIGTERM.  Data, logs and pids are under .local.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import glob
+import os
+import signal
+import string
+import sys
+import time
+
+from local import DIALECTS, HTTP_PORT, LOCAL, POSTGRES_PORT, REDIS_PORT, ROOT, RUN, make_place, passwords
+from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, taken
+from services import Gateway, Haproxy, Postgres, Redis, Store, inside
+
+OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN", "HUBBUB_REDIS_", "HUBBUB_POSTGRES_")
+PEOPLES_GATEWAYS = 2  # so many have ports of their own, n * 10000 + port
+LEFTOVER_SECONDS = 20
+STEADY_SECONDS = 10
+BACKOFF_MAX = 5.0
+
+
+class Stop(BaseException):
+    """Somebody asked us to end."""
+
+
+def say(text):
+    try:
+        print(text, flush=True)
+    except OSError:
+        pass  # whoever read it is gone; the chat goes on
+
+
+def stop_by_signal(number, frame):
+    raise Stop
+
+
+def ignore_signals():
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def caller_settings():
+    """The HUBBUB_* of our environment, for gateways and store."""
+    given = {key: value for key, value in os.environ.items() if key.startswith("HUBBUB_")}
+    for key in sorted(given):
+        if key.startswith(OURS):
+            raise Failure(f"{key} is in the environment, but make up sets that itself: unset it")
+    return given
+
+
+def lock():
+    """Makes sure that only one runs here; the lock goes with the process."""
+    os.makedirs(RUN, exist_ok=True)
+    file = open(os.path.join(RUN, "lock"), "a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise Failure(f"it runs here already (pid {file.read().strip()})") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def end_leftovers(place):
+    """What an earlier run left when it was killed ends by itself; what does not is made to."""
+    deadline = time.monotonic() + LEFTOVER_SECONDS
+    while True:
+        left = [pid for path in glob.glob(place.path + "/*/") for pid in inside(path.rstrip("/"))]
+        if not left:
+            break
+        if time.monotonic() > deadline:
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        time.sleep(0.1)
+    for path in glob.glob(RUN + "/*.pid"):
+        os.unlink(path)
+
+
+def gateway_address(n):
+    return f"127.1.0.{n}"
+
+
+def check_ports(gateways):
+    wanted = [("0.0.0.0", port) for port in DIALECTS.values()]
+    wanted += [("127.0.0.1", REDIS_PORT), ("127.0.0.1", POSTGRES_PORT)]
+    for n in range(1, gateways + 1):
+        wanted += [(gateway_address(n), port) for port in [HTTP_PORT] + [p + 1 for p in DIALECTS.values()]]
+        if n <= PEOPLES_GATEWAYS:
+            wanted += [("0.0.0.0", n * 10000 + port) for port in DIALECTS.values()]
+    busy = [f"{address}:{port}" for address, port in wanted if taken(address, port)]
+    if busy:
+        raise Failure(f"something else listens on {', '.join(busy)}")
+
+
+def listen_setting(n):
+    where = [f"{name}://{gateway_address(n)}:{port + 1}" for name, port in DIALECTS.items()]
+    if n <= PEOPLES_GATEWAYS:
+        where += [f"{name}://0.0.0.0:{n * 10000 + port}" for name, port in DIALECTS.items()]
+    return ",".join(where)
+
+
+def haproxy_config(gateways):
+    with open(os.path.join(ROOT, "deploy", "haproxy.cfg")) as file:
+        template = string.Template(file.read())
+    return template.substitute({
+        name: "\n    ".join(f"server g{n} {gateway_address(n)}:{port + 1}" for n in range(1, gateways + 1))
+        for name, port in DIALECTS.items()})
+
+
+class Part:
+    """A server and what the supervisor remembers about it."""
+
+    def __init__(self, server):
+        self.server = server
+        self.started = 0.0
+        self.delay = 0.0
+        self.restart_at = None  # when it is to be started again; None: it runs
+        self.awaited = False    # started again, not ready yet
+
+    @property
+    def pid_file(self):
+        return os.path.join(RUN, self.server.name + ".pid")
+
+    def start(self, wait):
+        self.started = time.monotonic()
+        self.server.start(wait=False)
+        with open(self.pid_file + ".new", "w") as file:
+            file.write(f"{self.server.pid}\n")
+        os.rename(self.pid_file + ".new", self.pid_file)
+        if wait:
+            self.server.wait_ready()
+
+    def supervise(self):
+        """One look at it: starts it again if it died, after a while if it keeps dying."""
+        now = time.monotonic()
+        if self.restart_at is None and not self.server.alive():
+            steady = now - self.started > STEADY_SECONDS
+            self.delay = 0.0 if steady else min(BACKOFF_MAX, self.delay * 2 or 0.5)
+            self.restart_at = now + self.delay
+            say(f"hubbub: {self.server.name} {how_it_ended(self.server)}; starting it again")
+        elif self.restart_at is not None:
+            if now >= self.restart_at and self.server.settled():
+                self.restart_at = None
+                self.awaited = True
+                self.start(wait=False)
+        elif self.awaited and self.server.ready():
+            self.awaited = False
+            say(f"hubbub: {self.server.name} is back (pid {self.server.pid})")
+
+    def forget(self):
+        if os.path.exists(self.pid_file):
+            os.unlink(self.pid_file)
+
+
+def how_it_ended(server):
+    status = server.process.returncode
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    last = server.log_tail(1).strip()
+    return f"ended with status {status}" + (f" ({last[:200]})" if status else "")
+
+
+class System:
+    def __init__(self, place, build, gateways, settings):
+        secret = passwords(make=True)
+        redis = Redis(place, REDIS_PORT, secret["redis"])
+        self.postgres = Postgres(place, POSTGRES_PORT, secret["postgres"], durable=True)
+        self.secret = secret
+        link = {"HUBBUB_REDIS_URL": redis.url, "HUBBUB_REDIS_PASSWORD": secret["redis"]}
+        store = Store(place, "store", os.path.join(build, "store", "hubbub-store"), {
+            **settings, **link, "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store"),
+            "HUBBUB_POSTGRES_PASSWORD": secret["store"]})
+        self.bases = [Part(redis), Part(self.postgres)]
+        self.store = Part(store)
+        self.gateways = [
+            Part(Gateway(place, f"gateway-{n}", os.path.join(build, "gateway", "hubbub-gateway"), {
+                **settings, **link, "HUBBUB_GATEWAY": f"g{n}", "HUBBUB_LISTEN": listen_setting(n),
+                "HUBBUB_HTTP_LISTEN": f"{gateway_address(n)}:{HTTP_PORT}"}))
+            for n in range(1, gateways + 1)]
+        self.haproxy = Part(Haproxy(place, haproxy_config(gateways), DIALECTS.values()))
+
+    def parts(self):
+        return self.bases + [self.store] + self.gateways + [self.haproxy]
+
+    def start_together(self, parts):
+        for part in parts:
+            part.start(wait=False)
+        for part in parts:
+            part.server.wait_ready()
+
+    def start(self):
+        self.start_together(self.bases)
+        self.postgres.migrate(self.secret["store"], self.secret["reader"])
+        self.start_together([self.store])
+        self.start_together(self.gateways)
+        self.start_together([self.haproxy])
+
+    def supervise(self):
+        while True:
+            for part in self.parts():
+                try:
+                    part.supervise()
+                except (Failure, OSError) as failure:
+                    say(f"hubbub: {part.server.name}: {failure}")
+                    part.restart_at = time.monotonic() + BACKOFF_MAX
+            time.sleep(0.2)
+
+    def stop(self):
+        """In the order in which nobody misses anybody."""
+        for together in ([self.haproxy], self.gateways, [self.store], [self.bases[0]], [self.bases[1]]):
+            for part in together:
+                if part.server.alive():
+                    part.server.kill(part.server.stop_signal)
+            for part in together:
+                part.server.stop()
+                part.forget()
+
+
+def begin_logs(place):
+    """Each run begins new logs; those of the last one are kept."""
+    for log in glob.glob(place.logs + "/*.log"):
+        os.replace(log, log + ".1")
+
+
+def ready_line(gateways):
+    own = ", ".join(f"gateway {n} on " + " and ".join(f"{n * 10000 + port} ({name})" for name, port in DIALECTS.items())
+                    for n in range(1, min(gateways, PEOPLES_GATEWAYS) + 1))
+    main = " and ".join(f"{port} ({name})" for name, port in DIALECTS.items())
+    return f"hubbub is ready: ports {main}; {own}. History: make psql. Ctrl-C ends it."
+
+
+def run(options):
+    build = os.path.abspath(options.build)
+    if not 1 <= options.gateways <= 250:
+        raise Failure(f"GATEWAYS={options.gateways}: use a number from 1 to 250")
+    settings = caller_settings()
+    held = lock()
+    place = make_place(say)
+    system = None
+    try:
+        end_leftovers(place)
+        check_ports(options.gateways)
+        begin_logs(place)
+        system = System(place, build, options.gateways, settings)
+        system.start()
+        say(ready_line(options.gateways))
+        system.supervise()
+    except Stop:
+        ignore_signals()
+        say("hubbub is stopping")
+    finally:
+        ignore_signals()
+        if system:
+            system.stop()
+        held.close()
+    say(f"hubbub has stopped; its data is in {os.path.relpath(LOCAL)}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs all of hubbub on this machine.")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--gateways", type=int, default=2)
+    options = parser.parse_args()
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, stop_by_signal)
+    if "MAKELEVEL" in os.environ:  # a make that is killed cannot tell us
+        LIBC.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)
+    try:
+        run(options)
+    except Stop:
+        return 1
+    except (Failure, OSError) as failure:
+        print(f"hubbub: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

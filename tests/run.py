@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+"""Builds hubbub twice, plainly and with sanitizers, runs every suite on both, and says in one block how it went.
+
+    run.py [--build DIRECTORY] [--werror]
+
+The builds are DIRECTORY and DIRECTORY-asan; each suite's output is in DIRECTORY/test-logs/SUITE.log.  The last line is
+"N passed, N failed"; the exit status is 0 only if everything was built and nothing failed.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+SUITES = ["unit", "functions", "store", "blackbox"]
+SHOWN_LINES = 80
+SANITIZERS = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
+PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
+FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
+
+
+class Suite:
+    def __init__(self, name):
+        self.name = name
+        self.passed = self.failed = 0
+        self.seconds = 0.0
+        self.output = []
+        self.log = None
+
+
+class Lane:
+    """One build and what came out of its suites."""
+
+    def __init__(self, title, directory, options):
+        self.title, self.directory, self.options = title, directory, options
+        self.suites = {}
+        self.problem = None  # why there may be no results
+
+    def suite(self, name):
+        return self.suites.setdefault(name, Suite(name))
+
+
+def quiet(command, log, **how):
+    """Runs a command with its output in a file; true if it succeeded."""
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    with open(log, "wb") as out:
+        return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                              **how).returncode == 0
+
+
+def tail(path, lines=SHOWN_LINES):
+    with open(path, "rb") as file:
+        return b"".join(file.readlines()[-lines:]).decode(errors="replace")
+
+
+def environment(lane):
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("HUBBUB_", "PG", "MESON_"))}
+    return {**clean, "BUILD_DIR": lane.directory, "PYTHONDONTWRITEBYTECODE": "1",
+            "ASAN_OPTIONS": "detect_leaks=1:halt_on_error=1", "LC_ALL": "C.UTF-8",
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+
+def build(lane, werror):
+    log = os.path.join(lane.directory, "test-logs", "build.log")
+    options = lane.options + [f"-Dwerror={'true' if werror else 'false'}"]
+    set_up = os.path.exists(os.path.join(lane.directory, "build.ninja"))
+    setup = ["meson", "configure" if set_up else "setup", lane.directory] + options
+    for command in (setup, ["ninja", "-C", lane.directory]):
+        if not quiet(command, log):
+            lane.problem = f"{' '.join(command[:2])} failed, see {os.path.relpath(log, ROOT)}"
+            print(tail(log), flush=True)
+            return
+
+
+def count_meson_test(lane, test):
+    """One line of meson's log: a program with one or more groups of cmocka tests."""
+    names = [name.split(":", 1)[-1] for name in test.get("suite", [])] or ["other"]
+    suite = lane.suite(names[0])
+    output = test.get("stdout", "") + test.get("stderr", "")
+    passed, failed = (sum(map(int, found.findall(output))) for found in (PASSED, FAILED))
+    good = test["result"] in ("OK", "EXPECTEDFAIL")
+    if good and not passed:
+        passed = 1
+    if not good and not failed:
+        failed = 1
+    suite.passed += passed
+    suite.failed += failed
+    suite.seconds += test["duration"]
+    suite.output.append(f"==== {test['name']}: {test['result']}, {test['duration']:.1f} s\n{output}\n")
+
+
+def run_meson(lane):
+    log = os.path.join(lane.directory, "test-logs", "meson.log")
+    listing = os.path.join(lane.directory, "meson-logs", "testlog.json")
+    if os.path.exists(listing):
+        os.unlink(listing)
+    good = quiet(["meson", "test", "-C", lane.directory, "--no-rebuild", "--num-processes", "2"], log,
+                 env=environment(lane))
+    if os.path.exists(listing):
+        with open(listing) as lines:
+            for line in lines:
+                count_meson_test(lane, json.loads(line))
+    if not good and not any(suite.failed for suite in lane.suites.values()):
+        lane.problem = f"meson test failed, see {os.path.relpath(log, ROOT)}"
+    for suite in lane.suites.values():
+        suite.log = os.path.join(lane.directory, "test-logs", suite.name + ".log")
+        with open(suite.log, "w") as out:
+            out.writelines(suite.output)
+
+
+def run_blackbox(lane):
+    suite = lane.suite("blackbox")
+    suite.log = os.path.join(lane.directory, "test-logs", "blackbox.log")
+    report = os.path.join(lane.directory, "test-logs", "blackbox.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    started = time.monotonic()
+    good = quiet(["/usr/bin/python3", "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "tests/blackbox",
+                  f"--junitxml={report}"], suite.log, env=environment(lane))
+    suite.seconds = time.monotonic() - started
+    if os.path.exists(report):
+        counts = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
+        suite.failed = int(counts["failures"]) + int(counts["errors"])
+        suite.passed = max(0, int(counts["tests"]) - suite.failed - int(counts["skipped"]))
+    if not good and not suite.failed:
+        suite.failed = 1
+
+
+def run(lane):
+    if not lane.problem:
+        run_meson(lane)
+        run_blackbox(lane)
+
+
+def show_failures(lanes):
+    for lane in lanes:
+        for suite in lane.suites.values():
+            if suite.failed:
+                print(f"\n==== {suite.name} ({lane.title}) failed; the end of {os.path.relpath(suite.log, ROOT)}:\n"
+                      f"{tail(suite.log)}")
+
+
+def summarize(lanes, seconds):
+    """Prints the block of counts; true if all is well."""
+    passed = failed = 0
+    print(f"\n{'suite':<10} {'build':<11} {'passed':>6} {'failed':>6} {'seconds':>8}  output")
+    for lane in lanes:
+        order = sorted(lane.suites.values(), key=lambda suite: SUITES.index(suite.name) if suite.name in SUITES else 99)
+        for suite in order:
+            print(f"{suite.name:<10} {lane.title:<11} {suite.passed:>6} {suite.failed:>6} {suite.seconds:>8.1f}  "
+                  f"{os.path.relpath(suite.log, ROOT)}")
+            passed += suite.passed
+            failed += suite.failed
+        if lane.problem:
+            print(f"{'-':<10} {lane.title:<11} {'-':>6} {1:>6} {'-':>8}  {lane.problem}")
+            failed += 1
+    print(f"in {seconds:.0f} s\n{passed} passed, {failed} failed", flush=True)
+    return failed == 0 and passed > 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--werror", action="store_true")
+    options = parser.parse_args()
+    directory = os.path.abspath(options.build)
+    lanes = [Lane("plain", directory, []), Lane("sanitized", directory + "-asan", SANITIZERS)]
+    started = time.monotonic()
+    for lane in lanes:
+        print(f"building {os.path.relpath(lane.directory, ROOT)}", flush=True)
+        build(lane, options.werror)
+    print("running the suites on both builds", flush=True)
+    threads = [threading.Thread(target=run, args=(lane,)) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    show_failures(lanes)
+    return 0 if summarize(lanes, time.monotonic() - started) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
