@@ -16,7 +16,7 @@ import sys
 import time
 
 from local import DIALECTS, HTTP_PORT, LOCAL, POSTGRES_PORT, REDIS_PORT, ROOT, RUN, make_place, passwords
-from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, taken
+from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, taken, wait_for
 from services import Gateway, Haproxy, Postgres, Redis, Store, inside
 
 OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN", "HUBBUB_REDIS_", "HUBBUB_POSTGRES_")
@@ -225,6 +225,7 @@ class System:
                     part.server.kill(part.server.stop_signal)
             for part in together:
                 part.server.stop()
+                wait_for(part.server.settled, LEFTOVER_SECONDS, f"the last process of {part.server.name} is gone")
                 part.forget()
 
 
