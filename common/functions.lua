@@ -20,6 +20,8 @@ local CLOCK_AHEAD_MS = 600000
 local NAMES_MAX = 50
 local REAP_MEMBERSHIPS = 100
 local WALK_BYTES = 262144
+local WALK_IDS = 1000         -- the most steps of one call, so that none holds Redis up
+local WALK_ENTRIES = 200
 
 local function answer(word, ...)
   return { word, ... }
@@ -182,12 +184,13 @@ local function publish(keys, args)
   if clock_is_ahead(now, clock) then
     return answer('CLOCK')
   end
+  local slot = string.format('%.0f', tonumber(seq) % SENT_SLOTS) -- here, where it may still fail
   local id = next_id(P, seen, now)
   local prev = redis.call('HGET', P .. ':last', chain) or redis.call('GET', P .. ':floor') or '0-0'
   redis.call('XADD', P .. ':log', id, 'c', chain, 'p', prev, 'e', body)
   redis.call('HSET', P .. ':last', chain, id)
   redis.call('SET', P .. ':top', id)
-  redis.call('HSET', P .. ':sent:' .. incarnation, string.format('%.0f', tonumber(seq) % SENT_SLOTS), seq .. ' ' .. id)
+  redis.call('HSET', P .. ':sent:' .. incarnation, slot, seq .. ' ' .. id)
   if ref ~= '' then
     redis.call('SET', P .. ':ref:' .. ref, id, 'EX', REF_SECONDS)
   end
@@ -200,7 +203,8 @@ end
 -- the newest are left out.
 -- list, next, END (until was reached) | MORE (go on at next) | TRIMMED (next is not in this log, nor what is before it)
 local function walk(keys, args)
-  local P, chain, at, until_id, n, with_entries = keys[1], args[1], args[2], args[3], tonumber(args[4]), args[5] == 'entries'
+  local P, chain, at, until_id, with_entries = keys[1], args[1], args[2], args[3], args[5] == 'entries'
+  local n = math.min(tonumber(args[4]), with_entries and WALK_ENTRIES or WALK_IDS)
   if is_closed(P) then
     return answer('CLOSED')
   end
@@ -487,18 +491,50 @@ local function reap(keys, args)
   return answer('LEFT', left)
 end
 
+-- Arguments are checked before their function begins: a bad one must not be found out after the first write.  Only
+-- `publish` does without, for speed: what can fail there comes before its first write as it is.
+
+local function word(given) -- the parts of a value are told by spaces
+  return given ~= '' and not string.find(given, '%s')
+end
+
+local function number(given) -- 15 digits are exact in Lua
+  return #given <= 15 and string.find(given, '^%d+$')
+end
+
+local function id(given)
+  return #given <= 31 and string.find(given, '^%d+%-%d+$')
+end
+
+local any = false -- what can be anything
+
 local function register(name, callback, flags)
   redis.register_function({ function_name = name .. '_' .. REVISION, callback = callback, flags = flags })
 end
 
-register('open_link', open_link, { 'allow-oom' })
-register('beat', beat, { 'allow-oom' })
+local function register_checked(name, shape, callback, flags)
+  local function checked(keys, args)
+    if #keys ~= 1 or #args ~= #shape then
+      return redis.error_reply(string.format('ERR %s takes 1 key and %d arguments', name, #shape))
+    end
+    for i = 1, #shape do
+      if shape[i] and not shape[i](args[i]) then
+        return redis.error_reply(string.format('ERR %s: argument %d is bad', name, i))
+      end
+    end
+    return callback(keys, args)
+  end
+  register(name, checked, flags)
+end
+
+register_checked('open_link', { word, number }, open_link, { 'allow-oom' })
+register_checked('beat', { word, number }, beat, { 'allow-oom' })
 register('publish', publish, {})
-register('walk', walk, { 'no-writes' })
-register('trim', trim, { 'allow-oom' })
-register('open', open, { 'allow-oom' })
-register('claim', claim, {})
-register('enter', enter, {})
-register('leave', leave, { 'allow-oom' })
-register('release', release, { 'allow-oom' })
-register('reap', reap, { 'allow-oom' })
+register_checked('walk', { word, id, id, number, word }, walk, { 'no-writes' })
+register_checked('trim', { id }, trim, { 'allow-oom' })
+register_checked('open', { id, word }, open, { 'allow-oom' })
+register_checked('claim', { word, number, id, number, word, any, word, word, number, word, number, any }, claim, {})
+register_checked('enter', { word, number, word, any, word, word, number }, enter, {})
+register_checked('leave', { word, number, word, any, word, word, number }, leave, { 'allow-oom' })
+register_checked('release', { word, number, id, number, word, word, number }, release, { 'allow-oom' })
+register_checked('reap', { word, number, id, number, word, number, number }, reap, { 'allow-oom' })
