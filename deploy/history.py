@@ -39,7 +39,7 @@ def main():
     try:
         passwords()
         if not connects("127.0.0.1", POSTGRES_PORT):
-            raise Failure("hubbub does not run here now: make up")
+            raise Failure("it does not run here now: make up")
         return audit() if sys.argv[1:] == ["audit"] else psql()
     except Failure as failure:
         print(f"hubbub: {failure}", file=sys.stderr)
