@@ -218,7 +218,7 @@ local function walk(keys, args)
       break
     end
     local entry = redis.call('XRANGE', P .. ':log', at, at)[1]
-    if not entry or entry[2][2] ~= chain then
+    if not entry or entry[2][2] ~= chain or not entry[2][6] then
       word = 'TRIMMED'
       break
     end

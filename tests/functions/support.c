@@ -8,21 +8,30 @@
 #include "id.h"
 
 #define DEADLINE_SECONDS 20
-#define TEXTS 8
 
 redisContext *redis;
 static redisContext *ear;
 
-static char *texts[TEXTS];
-static unsigned next_text;
+/* The texts of the test that runs. */
+static char **texts;
+static size_t texts_made;
 
-/* Keeps `made` (taken) until its turn comes again. */
+/* Keeps `made` (taken) until the next test. */
 static const char *keep(char *made)
 {
-    char **slot = &texts[next_text++ % TEXTS];
+    texts = realloc(texts, (texts_made + 1) * sizeof texts[0]);
+    if (!texts)
+        abort();
+    return texts[texts_made++] = made;
+}
 
-    free(*slot);
-    return *slot = made;
+static void forget_texts(void)
+{
+    for (size_t i = 0; i < texts_made; i++)
+        free(texts[i]);
+    free(texts);
+    texts = NULL;
+    texts_made = 0;
 }
 
 static const char *finish(FILE *out, char **made)
@@ -59,15 +68,13 @@ int disconnect_redis(void **state)
 {
     redisFree(redis);
     redisFree(ear);
-    for (size_t i = 0; i < TEXTS; i++) {
-        free(texts[i]);
-        texts[i] = NULL;
-    }
+    forget_texts();
     return 0;
 }
 
 int empty_redis(void **state)
 {
+    forget_texts();
     expect("OK", command("FLUSHALL"));
     heard();
     return 0;

@@ -6,7 +6,7 @@
  * TEST_REDIS_PORT; and answers as texts, so that a test can say what it wants in one line.
  *
  * An answer's text is its elements with spaces between; an inner array stands in brackets, an error is "!"
- * and its message.  Texts are kept until the eighth next one is made.
+ * and its message.  Texts are kept until the next test.
  */
 
 /* cmocka.h wants these before it */
