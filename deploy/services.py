@@ -55,6 +55,7 @@ class Server:
         self.place, self.name = place, name
         self.log = os.path.join(place.logs, name + ".log")
         self.process = None
+        self.killed = False  # by us, with SIGKILL, since its last start
         self.log_start = 0
 
     def command(self):
@@ -95,6 +96,7 @@ class Server:
                     preexec_fn=die_with_parent(self.stop_signal), **identity(self.owner))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        self.killed = False
         if wait:
             self.wait_ready()
         return self
@@ -112,6 +114,7 @@ class Server:
         """Sends a signal to the server alone; after SIGKILL it is gone when this returns."""
         os.kill(self.pid, sig)
         if sig == signal.SIGKILL:
+            self.killed = True
             self.process.wait()
 
     def stop(self):
@@ -124,7 +127,7 @@ class Server:
             try:
                 self.process.wait(self.stop_seconds)
             except subprocess.TimeoutExpired:
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)  # its status tells that it had to be
                 self.process.wait()
         return self.process.returncode
 
@@ -133,6 +136,14 @@ class Server:
         with open(self.log, "rb") as log:
             log.seek(self.log_start)
             return log.read().decode(errors="replace")
+
+    def all_logs(self):
+        """What it logged in all its runs."""
+        try:
+            with open(self.log, "rb") as log:
+                return log.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def log_tail(self, lines):
         try:
