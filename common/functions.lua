@@ -476,12 +476,13 @@ local function reap(keys, args)
       end
       local session = redis.call('HGET', P .. ':held:' .. dead, name)
       local holder, holder_session = holder_of(P, name)
+      local rooms = 0
       if holder == dead and holder_session == session then
-        undone = undone + undo(P, name, dead, session, seen, now, notice_max, nil)
+        rooms = undo(P, name, dead, session, seen, now, notice_max, nil)
       else
         redis.call('HDEL', P .. ':held:' .. dead, name)
       end
-      undone = undone + 1
+      undone = undone + math.max(1, rooms)
     end
     left = redis.call('HLEN', P .. ':held:' .. dead)
   end
