@@ -1,0 +1,159 @@
+#define DIALECT "line"
+#include "example.h"
+
+#include <string.h>
+
+static const char *const people[] = {"Alice", "Bob"};
+
+/* "MSG xxx", a line of `size` bytes, then a newline, then a ping. */
+static char *line_of(size_t size, size_t *len)
+{
+    static const char tail[] = "\nPING\n";
+    char *line = malloc(size + sizeof tail);
+
+    assert_non_null(line);
+    memset(line, 'x', size);
+    memcpy(line, "MSG ", 4);
+    memcpy(line + size, tail, sizeof tail);
+    *len = size + sizeof tail - 1;
+    return line;
+}
+
+static void line_of_16384_bytes_is_understood(void **state)
+{
+    size_t len;
+    char *line = line_of(REQUEST_MAX_BYTES, &len);
+    char *text = transcript(dialect_named(DIALECT), line, len, BYTE_BY_BYTE);
+
+    assert_memory_equal(text, "CHAT text=[xxx", 14);
+    assert_non_null(strstr(text, "xxx]\nPING\n"));
+    free(text);
+    free(line);
+}
+
+static void line_of_16385_bytes_is_too_long_and_the_next_one_counts(void **state)
+{
+    size_t len;
+    char *line = line_of(REQUEST_MAX_BYTES + 1, &len);
+
+    assert_understood(dialect_named(DIALECT), line, len, "ERROR too-long\nPING\n");
+    free(line);
+}
+
+static void line_of_100000_bytes_is_one_error(void **state)
+{
+    size_t len;
+    char *line = line_of(100000, &len);
+
+    assert_understood(dialect_named(DIALECT), line, len, "ERROR too-long\nPING\n");
+    free(line);
+}
+
+/* If the second call looked at the first bytes again it would find a newline. */
+static void what_was_scanned_is_not_scanned_again(void **state)
+{
+    const struct dialect *line = dialect_named(DIALECT);
+    struct decoder *decoder = line->decoder_create();
+    struct request request;
+    size_t used;
+
+    assert_int_equal(line->decode(decoder, "\n\nPIN", 5, &used, &request), DECODED_MORE);
+    assert_int_equal(used, 2);
+    assert_int_equal(line->decode(decoder, "\n\n\nG", 4, &used, &request), DECODED_MORE);
+    assert_int_equal(used, 0);
+    line->decoder_destroy(decoder);
+}
+
+static void error_says_what_is_wrong(void **state)
+{
+    const struct dialect *line = dialect_named(DIALECT);
+    struct decoder *decoder = line->decoder_create();
+    struct request request;
+    size_t used;
+
+    assert_int_equal(line->decode(decoder, "JOIN\n", 5, &used, &request), DECODED_ERROR);
+    assert_string_equal(request.reason, "Say JOIN and a room.");
+    line->decoder_destroy(decoder);
+}
+
+static void silence_is_limited_to_a_minute(void **state)
+{
+    assert_int_equal(dialect_named(DIALECT)->idle_seconds, 60);
+}
+
+static const struct CMUnitTest tests[] = {
+    /* What can be asked */
+    UNDERSTOOD("login", "LOGIN naman\n", "LOGIN name=[naman]\n"),
+    UNDERSTOOD("login with a password", "LOGIN naman secret\n", "LOGIN name=[naman] password=[secret]\n"),
+    UNDERSTOOD("a chat", "MSG hello\n", "CHAT text=[hello]\n"),
+    UNDERSTOOD("a chat keeps its spaces", "MSG   two  words \t\n", "CHAT text=[  two  words \t]\n"),
+    UNDERSTOOD("a chat may be one space", "MSG  \n", "CHAT text=[ ]\n"),
+    UNDERSTOOD("who", "WHO\n", "WHO\n"),
+    UNDERSTOOD("join moves", "JOIN dev\n", "MOVE room=[dev]\n"),
+    UNDERSTOOD("leave moves back to the lobby", "LEAVE\n", "MOVE room=[lobby]\n"),
+    UNDERSTOOD("ping", "PING\n", "PING\n"),
+    UNDERSTOOD("quit logs out", "QUIT\n", "LOGOUT\n"),
+    UNDERSTOOD("verbs may have any case", "login a\nMsg b\npInG\n", "LOGIN name=[a]\nCHAT text=[b]\nPING\n"),
+
+    /* The stream */
+    UNDERSTOOD("a line may end in CRLF", "LOGIN naman\r\nMSG x\r\nPING\r\n",
+               "LOGIN name=[naman]\nCHAT text=[x]\nPING\n"),
+    UNDERSTOOD("only the last CR belongs to the line's end", "MSG x\ry\r\r\n", "CHAT text=[x\ry\r]\n"),
+    UNDERSTOOD("an unfinished line is waited for", "PING\nPING", "PING\n"),
+    UNDERSTOOD("empty lines are nothing", "\n\r\n \t\nPING\n\n", "PING\n"),
+    UNDERSTOOD("spaces around a command are nothing", "  JOIN   dev  \r\nWHO \n", "MOVE room=[dev]\nWHO\n"),
+    UNDERSTOOD("nothing is nothing", "", ""),
+
+    /* What is no request */
+    UNDERSTOOD("an unknown verb is an unknown command", "FLY away\nPING\n", "ERROR unknown-command\nPING\n"),
+    UNDERSTOOD("a verb is a whole word", "PINGS\nMSGhello\n",
+               "ERROR unknown-command\nERROR unknown-command\n"),
+    UNDERSTOOD("there is no verb for rooms", "ROOMS\n", "ERROR unknown-command\n"),
+    UNDERSTOOD("login needs a name", "LOGIN\nLOGIN \n", "ERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("login takes two arguments at most", "LOGIN a b c\n", "ERROR bad-request\n"),
+    UNDERSTOOD("a chat needs a text", "MSG\nMSG \n", "ERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("join needs a room", "JOIN\n", "ERROR bad-request\n"),
+    UNDERSTOOD("join takes one room", "JOIN a b\n", "ERROR bad-request\n"),
+    UNDERSTOOD("who takes nothing", "WHO lobby\n", "ERROR bad-request\n"),
+    UNDERSTOOD("leave takes nothing", "LEAVE dev\n", "ERROR bad-request\n"),
+    UNDERSTOOD("ping takes nothing", "PING 1\n", "ERROR bad-request\n"),
+    UNDERSTOOD("quit takes nothing", "QUIT now\n", "ERROR bad-request\n"),
+    UNDERSTOOD("a NUL byte spoils its line", "MSG a\0b\nPING\0\nPING\n",
+               "ERROR bad-request\nERROR bad-request\nPING\n"),
+    UNDERSTOOD("a line of NUL bytes is not empty", "\0\0\nPING\n", "ERROR bad-request\nPING\n"),
+    UNDERSTOOD("a JSON object is an unknown command", "{\"type\":\"ping\"}\n", "ERROR unknown-command\n"),
+
+    cmocka_unit_test(line_of_16384_bytes_is_understood),
+    cmocka_unit_test(line_of_16385_bytes_is_too_long_and_the_next_one_counts),
+    cmocka_unit_test(line_of_100000_bytes_is_one_error),
+    cmocka_unit_test(what_was_scanned_is_not_scanned_again),
+    cmocka_unit_test(error_says_what_is_wrong),
+    cmocka_unit_test(silence_is_limited_to_a_minute),
+
+    /* What is answered */
+    REPLY("a log-in is OK", "OK\n", .kind = REPLY_WELCOME, .name = "naman", .room = "lobby"),
+    REPLY("a move is OK", "OK\n", .kind = REPLY_ENTERED, .room = "dev"),
+    REPLY("a leave is OK", "OK\n", .kind = REPLY_EXITED, .room = "dev"),
+    REPLY("a chat has no answer", "", .kind = REPLY_ACK, .id = 7),
+    REPLY("who is a line for each", "USER Alice\nUSER Bob\n", .kind = REPLY_WHO, .names = people,
+          .n_names = 2, .count = 2),
+    REPLY("pong", "PONG\n", .kind = REPLY_PONG),
+    REPLY("quit has no answer", "", .kind = REPLY_GOODBYE),
+    REPLY("an error has code and explanation", "ERR username-taken That name is taken.\n",
+          .kind = REPLY_ERROR, .error = ERROR_USERNAME_TAKEN),
+    REPLY("an error may have a better explanation", "ERR username-taken The name naman is taken.\n",
+          .kind = REPLY_ERROR, .error = ERROR_USERNAME_TAKEN, .text = "The name naman is taken."),
+    REPLY("a gap names its room", "INFO gap dev\n", .kind = REPLY_GAP, .room = "dev", .after = 1, .until = 2),
+    EVENT("a message", "MSG naman hello\n", .from = "naman", .place = "lobby", .text = "hello"),
+    EVENT("each line of a message has the prefix", "MSG naman a\nMSG naman \nMSG naman QUIT\n",
+          .from = "naman", .place = "lobby", .text = "a\n\nQUIT"),
+    EVENT("a direct", "DM naman psst\nDM naman again\n", .from = "naman", .place = "bob",
+          .text = "psst\nagain", .direct = true),
+    NOTICE("somebody came", "INFO naman connected\n", .joined = true, .name = "naman", .room = "lobby"),
+    NOTICE("somebody went", "INFO naman disconnected\n", .name = "naman", .room = "lobby"),
+};
+
+int main(void)
+{
+    return cmocka_run_group_tests_name("line", tests, NULL, NULL);
+}
