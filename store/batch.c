@@ -1,0 +1,279 @@
+#include "batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "quarantine.h"
+#include "records.h"
+
+static const char insert_sql[] =
+    "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"
+    " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text)"
+    " select id, prev, nullif(room, 0), nullif(recipient, 0), sender, text"
+    " from unnest($4, $5, $6, $7, $8, $9) as b(id, prev, room, recipient, sender, text)"
+    " where exists (select 1 from moved) on conflict do nothing returning 1)"
+    " select (select count(*) from moved), (select count(*) from stored)";
+
+/* The same arguments; those of the batch that are there with another content. */
+static const char compare_sql[] =
+    "select m.id from unnest($4, $5, $6, $7, $8, $9) as b(id, prev, room, recipient, sender, text)"
+    " join messages m on m.id = b.id where m.text <> b.text or m.sender_id <> b.sender"
+    " or m.room_id is distinct from nullif(b.room, 0) or m.recipient_id is distinct from nullif(b.recipient, "
+    "0)";
+
+/* Part of a batch on its way, and what became of it. */
+struct part {
+    struct history *history;
+    struct lane *lane;
+    struct entry *entries;
+    size_t n;
+    struct arguments arguments; /* of insert_sql */
+    size_t rows;                /* in them */
+    bool has_records, moved;
+};
+
+static bool is_event(const struct entry *entry)
+{
+    return !entry->is_dropped && (entry->kind == ENTRY_MESSAGE || entry->kind == ENTRY_DIRECT);
+}
+
+/* Finds or makes the rows of users and rooms, and gives every entry their ids. */
+static enum answer resolve_names(struct part *part)
+{
+    struct names *users = part->history->users, *rooms = part->history->rooms;
+    enum answer answer;
+
+    for (size_t i = 0; i < part->n; i++) {
+        const struct entry *entry = &part->entries[i];
+
+        if (is_event(entry) || entry->kind == ENTRY_OPEN)
+            names_want(users, entry->sender_key, entry_sender(entry));
+        if (is_event(entry) && entry->kind == ENTRY_DIRECT)
+            names_want(users, entry->recipient_key, entry->event->place);
+        if (is_event(entry) && entry->kind == ENTRY_MESSAGE)
+            names_want(rooms, entry->event->place, "");
+    }
+    answer = names_resolve(users, part->history->database);
+    if (answer == ANSWER_OK)
+        answer = names_resolve(rooms, part->history->database);
+    for (size_t i = 0; answer == ANSWER_OK && i < part->n; i++) {
+        struct entry *entry = &part->entries[i];
+
+        if (is_event(entry) || entry->kind == ENTRY_OPEN)
+            entry->sender = names_id(users, entry->sender_key);
+        if (entry->kind == ENTRY_DIRECT)
+            entry->recipient = names_id(users, entry->recipient_key);
+        if (entry->kind == ENTRY_MESSAGE)
+            entry->room = names_id(rooms, entry->event->place);
+    }
+    return answer;
+}
+
+/*
+ * Makes the months that are needed.  What is not beyond the cursor was stored once; if its month is older
+ * than all that are kept, it was dropped on purpose and does not come back because the log still has it.
+ */
+static enum answer make_months(struct part *part, bool *made)
+{
+    struct months *months = &part->history->months;
+    enum answer answer = ANSWER_OK;
+
+    *made = false;
+    for (size_t i = 0; i < part->n && answer == ANSWER_OK; i++) {
+        struct entry *entry = &part->entries[i];
+        bool is_new;
+
+        if (!is_event(entry))
+            continue;
+        if (entry->id <= part->lane->cursor && entry->id < months->oldest) {
+            entry->is_dropped = true;
+            continue;
+        }
+        answer = months_make(months, part->history->database, entry->id, &is_new);
+        *made |= is_new;
+    }
+    return answer;
+}
+
+static event_id last_id(const struct part *part)
+{
+    event_id last = part->lane->cursor;
+
+    for (size_t i = 0; i < part->n; i++)
+        if (part->entries[i].has_id && part->entries[i].id > last)
+            last = part->entries[i].id;
+    return last;
+}
+
+static void fill_arguments(struct part *part)
+{
+    struct arguments *arguments = &part->arguments;
+    int ids, prevs, rooms, recipients, senders, texts;
+
+    arguments_init(arguments);
+    arguments_number(arguments, part->lane->number);
+    arguments_number(arguments, (int64_t)last_id(part));
+    arguments_number(arguments, (int64_t)part->lane->cursor);
+    ids = arguments_numbers(arguments);
+    prevs = arguments_numbers(arguments);
+    rooms = arguments_numbers(arguments);
+    recipients = arguments_numbers(arguments);
+    senders = arguments_numbers(arguments);
+    texts = arguments_texts(arguments);
+    part->has_records = false;
+    for (size_t i = 0; i < part->n; i++) {
+        const struct entry *entry = &part->entries[i];
+
+        part->has_records |= entry->kind == ENTRY_OPEN || entry->kind == ENTRY_CLOSE;
+        if (!is_event(entry))
+            continue;
+        arguments_add_number(arguments, ids, (int64_t)entry->id);
+        arguments_add_number(arguments, prevs, (int64_t)entry->event->prev);
+        arguments_add_number(arguments, rooms, entry->room);
+        arguments_add_number(arguments, recipients, entry->recipient);
+        arguments_add_number(arguments, senders, entry->sender);
+        arguments_add_text(arguments, texts, entry->event->text);
+    }
+    part->rows = arguments_length(arguments, ids);
+}
+
+/* The one statement.  `stored`: how many rows were new. */
+static enum answer move_and_insert(struct part *part, size_t *stored)
+{
+    PGresult *rows;
+    enum answer answer = database_run(part->history->database, insert_sql, &part->arguments, &rows);
+
+    if (answer != ANSWER_OK)
+        return answer;
+    part->moved = PQgetvalue(rows, 0, 0)[0] != '0';
+    *stored = strtoul(PQgetvalue(rows, 0, 1), NULL, 10);
+    PQclear(rows);
+    return ANSWER_OK;
+}
+
+/* The one statement and the session records, in one transaction. */
+static enum answer move_with_records(struct part *part, size_t *stored)
+{
+    struct database *database = part->history->database;
+    enum answer answer = database_run(database, "begin", NULL, NULL), undone;
+
+    if (answer == ANSWER_OK)
+        answer = move_and_insert(part, stored);
+    if (answer == ANSWER_OK && part->moved)
+        answer = records_store(database, part->entries, part->n);
+    if (answer == ANSWER_OK && part->moved)
+        return database_run(database, "commit", NULL, NULL);
+    if (answer == ANSWER_LOST)
+        return answer;
+    undone = database_run(database, "rollback", NULL,
+                          NULL); /* keeps what the refusal was: only errors are noted */
+    return undone == ANSWER_OK ? answer : undone;
+}
+
+/* Sets those that are there with another content aside. */
+static enum answer compare(struct part *part)
+{
+    struct database *database = part->history->database;
+    PGresult *rows;
+    enum answer answer = database_run(database, compare_sql, &part->arguments, &rows);
+
+    if (answer != ANSWER_OK)
+        return answer;
+    for (int r = 0; r < PQntuples(rows) && answer == ANSWER_OK; r++) {
+        event_id id = strtoull(PQgetvalue(rows, r, 0), NULL, 10);
+
+        for (size_t i = 0; i < part->n && answer == ANSWER_OK; i++) {
+            struct entry copy = part->entries[i];
+
+            if (!is_event(&copy) || copy.id != id)
+                continue;
+            copy.kind = ENTRY_REFUSED;
+            copy.why = "another event has this id";
+            answer = quarantine_entries(database, part->lane->number, &copy, 1);
+        }
+    }
+    PQclear(rows);
+    return answer;
+}
+
+/* Tries to store the part once. */
+static enum answer try_once(struct part *part, bool *made)
+{
+    enum answer answer = make_months(part, made);
+    size_t stored = 0;
+
+    if (answer == ANSWER_OK)
+        answer = resolve_names(part);
+    if (answer != ANSWER_OK)
+        return answer;
+    fill_arguments(part);
+    part->lane->attempt = last_id(part);
+    answer = part->has_records ? move_with_records(part, &stored) : move_and_insert(part, &stored);
+    if (answer == ANSWER_OK && part->moved) {
+        part->lane->cursor = part->lane->attempt;
+        if (stored < part->rows)
+            answer = compare(part);
+    }
+    arguments_finish(&part->arguments);
+    return answer;
+}
+
+/* A month may have gone since it was seen: then it is made, and everything tried again. */
+static enum answer try_part(struct part *part)
+{
+    bool made;
+    enum answer answer = try_once(part, &made);
+
+    if (answer != ANSWER_REFUSED || strcmp(database_state(part->history->database), "23514") != 0)
+        return answer;
+    months_forget(&part->history->months);
+    return try_once(part, &made);
+}
+
+/* Halves what was refused until what is refused stands alone, and goes to quarantine. */
+static enum batch_result store_part(struct part part)
+{
+    enum answer answer = try_part(&part);
+    enum batch_result result;
+    struct part half = part;
+
+    if (answer == ANSWER_REFUSED && part.n == 1) {
+        char *why = strdup(database_error(part.history->database));
+
+        part.entries->kind = ENTRY_REFUSED;
+        part.entries->why = why ? why : "refused";
+        answer = quarantine_entries(part.history->database, part.lane->number, part.entries, 1);
+        if (answer == ANSWER_OK)
+            answer = try_part(&part);
+        part.entries->why = "refused";
+        free(why);
+    } else if (answer == ANSWER_REFUSED) {
+        half.n = part.n / 2;
+        result = store_part(half);
+        if (result != BATCH_STORED)
+            return result;
+        half.entries = part.entries + half.n;
+        half.n = part.n - half.n;
+        return store_part(half);
+    }
+    if (answer == ANSWER_OK)
+        return part.moved ? BATCH_STORED : BATCH_MOVED;
+    if (answer == ANSWER_REFUSED)
+        log_error("refused", "lane=%u error=%s", part.lane->number, database_error(part.history->database));
+    database_close(part.history->database);
+    return BATCH_LOST;
+}
+
+enum batch_result batch_store(struct history *history, struct lane *lane, struct entry *entries, size_t n)
+{
+    struct part part = {.history = history, .lane = lane, .entries = entries, .n = n};
+
+    names_bound(history->users);
+    names_bound(history->rooms);
+    if (quarantine_entries(history->database, lane->number, entries, n) != ANSWER_OK) {
+        database_close(history->database);
+        return BATCH_LOST;
+    }
+    return store_part(part);
+}

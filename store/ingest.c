@@ -1,0 +1,163 @@
+#include "ingest.h"
+
+#include <stdlib.h>
+
+#include "log.h"
+#include "server.h"
+#include "wait.h"
+
+struct ingest {
+    const struct settings *settings;
+    struct history history;
+    struct backoff backoff; /* of the database */
+    struct lane lanes[LANES];
+    struct server servers[REDIS_SERVERS_MAX];
+    size_t server_count;
+    bool is_ready; /* and was logged */
+};
+
+static bool init(struct ingest *ingest, const struct settings *settings)
+{
+    struct redis_address addresses[REDIS_SERVERS_MAX];
+
+    *ingest = (struct ingest){.settings = settings};
+    ingest->server_count = redis_addresses(settings->redis_url, addresses);
+    for (size_t i = 0; i < ingest->server_count; i++)
+        ingest->servers[i].link.address = addresses[i];
+    for (unsigned n = 0; n < LANES; n++) {
+        struct server *server = &ingest->servers[n % ingest->server_count];
+
+        if (!lane_init(&ingest->lanes[n], n))
+            return false;
+        server->lanes[server->lane_count++] = &ingest->lanes[n];
+    }
+    return history_init(&ingest->history, settings->postgres_url, settings->postgres_password);
+}
+
+static void finish(struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->server_count; i++)
+        if (ingest->servers[i].link.context)
+            redisFree(ingest->servers[i].link.context);
+    for (unsigned n = 0; n < LANES; n++)
+        lane_finish(&ingest->lanes[n]);
+    history_finish(&ingest->history);
+}
+
+/* Connects the database if it is not.  HISTORY_DOWN: not now. */
+static enum history_start keep_database(struct ingest *ingest)
+{
+    event_id cursors[LANES] = {0};
+    enum history_start start;
+
+    if (database_is_up(ingest->history.database))
+        return HISTORY_UP;
+    if (wait_now() < ingest->backoff.due)
+        return HISTORY_DOWN;
+    start = history_connect(&ingest->history, cursors);
+    if (start == HISTORY_UP) {
+        log_info("postgres_connected", "schema=%d", SCHEMA_VERSION);
+        for (size_t i = 0; i < ingest->server_count; i++)
+            server_resume(&ingest->servers[i], cursors);
+    }
+    return start;
+}
+
+/* Notes that the database went away, if it did: why is logged once per trouble. */
+static void note_database(struct ingest *ingest)
+{
+    struct database *database = ingest->history.database;
+
+    if (!database_is_up(database) && wait_now() >= ingest->backoff.due && backoff_fail(&ingest->backoff))
+        log_warn("postgres_lost", "error=%s", database_error(database));
+}
+
+/* Waits until a server answers, or until something is due. */
+static void wait_for_servers(struct ingest *ingest)
+{
+    struct pollfd fds[REDIS_SERVERS_MAX];
+    struct server *asked[REDIS_SERVERS_MAX];
+    int64_t now = wait_now(), until = now + 1000;
+    unsigned n = 0;
+
+    for (size_t i = 0; i < ingest->server_count; i++) {
+        struct server *server = &ingest->servers[i];
+        int64_t due = server->link.context ? server->is_asked ? server->asked_until : server->look_due
+                                           : server->link.backoff.due;
+
+        if (due < until)
+            until = due;
+        if (!server->link.context || !server->is_asked)
+            continue;
+        fds[n] = (struct pollfd){.fd = server->link.context->fd, .events = POLLIN};
+        asked[n++] = server;
+    }
+    wait_poll(fds, n, until > now ? until : now + 1);
+    for (unsigned i = 0; i < n && database_is_up(ingest->history.database) && !wait_stopping(); i++) {
+        if (fds[i].revents) {
+            server_take(asked[i], &ingest->history);
+        } else if (wait_now() > asked[i]->asked_until) {
+            asked[i]->is_asked = false;
+            link_drop(&asked[i]->link, "XREAD was not answered in time");
+        }
+    }
+}
+
+static bool is_ready(const struct ingest *ingest)
+{
+    for (size_t i = 0; i < ingest->server_count; i++)
+        if (!ingest->servers[i].link.context || !ingest->servers[i].was_looked_at)
+            return false;
+    return true;
+}
+
+/* One turn with the database up. */
+static void turn(struct ingest *ingest)
+{
+    struct database *database = ingest->history.database;
+
+    history_make_months(&ingest->history);
+    for (size_t i = 0; i < ingest->server_count && database_is_up(database); i++) {
+        struct server *server = &ingest->servers[i];
+
+        if (!server_connect(server, ingest->settings->redis_password) || server->is_asked)
+            continue;
+        if (wait_now() >= server->look_due)
+            server_look(server, &ingest->history);
+        if (server->link.context && !wait_stopping())
+            server_ask(server);
+    }
+    if (!ingest->is_ready && database_is_up(database) && is_ready(ingest)) {
+        log_info("ready", "servers=%zu lanes=%d", ingest->server_count, LANES);
+        ingest->is_ready = true;
+    }
+    if (database_is_up(database) && !wait_stopping())
+        wait_for_servers(ingest);
+}
+
+int ingest_run(const struct settings *settings)
+{
+    static struct ingest ingest;
+    int status = 0;
+
+    if (!init(&ingest, settings)) {
+        log_error("no_memory", "lanes=%d", LANES);
+        finish(&ingest);
+        return 1;
+    }
+    while (!wait_stopping()) {
+        enum history_start start = keep_database(&ingest);
+
+        if (start == HISTORY_WRONG) {
+            status = 1;
+            break;
+        }
+        if (start == HISTORY_UP)
+            turn(&ingest);
+        else if (wait_now() < ingest.backoff.due)
+            wait_poll(NULL, 0, ingest.backoff.due);
+        note_database(&ingest);
+    }
+    finish(&ingest);
+    return status;
+}

@@ -1,0 +1,94 @@
+#include "months.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log.h"
+
+#define DAY_MS (24ull * 3600 * 1000)
+
+static unsigned month_of(event_id id)
+{
+    time_t seconds = (time_t)(id_ms(id) / 1000);
+    struct tm tm;
+    int month;
+
+    if (!gmtime_r(&seconds, &tm))
+        return 0;
+    month = (tm.tm_year - 70) * 12 + tm.tm_mon;
+    return month >= 0 && month < MONTHS_MAX ? (unsigned)month : 0;
+}
+
+void months_forget(struct months *months)
+{
+    memset(months->known, 0, sizeof months->known);
+}
+
+static enum answer ask_oldest(struct months *months, struct database *database)
+{
+    PGresult *rows;
+    enum answer answer;
+
+    answer = database_run(database, "select oldest_month()", NULL, &rows);
+    if (answer != ANSWER_OK)
+        return answer;
+    months->oldest = strtoull(PQgetvalue(rows, 0, 0), NULL, 10);
+    PQclear(rows);
+    return ANSWER_OK;
+}
+
+enum answer months_init(struct months *months, struct database *database)
+{
+    months_forget(months);
+    return ask_oldest(months, database);
+}
+
+static void tell(event_id id)
+{
+    char month[ID_TEXT_MAX];
+
+    id_to_time(id, month);
+    month[strlen("2025-01")] = '\0';
+    log_info("month_made", "month=%s", month);
+}
+
+enum answer months_make(struct months *months, struct database *database, event_id id, bool *made)
+{
+    struct arguments arguments;
+    PGresult *rows;
+    enum answer answer;
+    bool is_new;
+
+    if (made)
+        *made = false;
+    if (months->known[month_of(id)])
+        return ANSWER_OK;
+    arguments_init(&arguments);
+    arguments_number(&arguments, (int64_t)id);
+    answer = database_run(database, "select make_month($1)", &arguments, &rows);
+    arguments_finish(&arguments);
+    if (answer != ANSWER_OK)
+        return answer;
+    is_new = PQgetvalue(rows, 0, 0)[0] == 't';
+    PQclear(rows);
+    months->known[month_of(id)] = true;
+    if (made)
+        *made = is_new;
+    if (!is_new)
+        return ANSWER_OK;
+    tell(id);
+    return ask_oldest(months, database);
+}
+
+enum answer months_make_ahead(struct months *months, struct database *database)
+{
+    static const uint64_t days[] = {0, 20, 40,
+                                    62}; /* steps shorter than any month, up to the second one ahead */
+    uint64_t now = (uint64_t)time(NULL) * 1000;
+    enum answer answer = ANSWER_OK;
+
+    for (size_t i = 0; i < sizeof days / sizeof *days && answer == ANSWER_OK; i++)
+        answer = months_make(months, database, id_make(now + days[i] * DAY_MS, 0, 0), NULL);
+    return answer;
+}

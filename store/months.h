@@ -1,0 +1,33 @@
+#ifndef HUBBUB_STORE_MONTHS_H
+#define HUBBUB_STORE_MONTHS_H
+
+/*
+ * months: the partitions of messages, one for each month of UTC, made before anything needs them.
+ */
+
+#include <stdbool.h>
+
+#include "database.h"
+#include "id.h"
+
+#define MONTHS_MAX 3500 /* since 1970; an id ends in 2248 */
+
+struct months {
+    bool known[MONTHS_MAX];
+    event_id oldest; /* the first id of the oldest month that is kept */
+};
+
+/* Forgets what is known and asks which month is the oldest. */
+enum answer months_init(struct months *months, struct database *database);
+
+/* Makes the month of `id` unless it is known to be there.  `made` (may be NULL): whether that was necessary.
+ */
+enum answer months_make(struct months *months, struct database *database, event_id id, bool *made);
+
+/* Makes the current month and the two after it. */
+enum answer months_make_ahead(struct months *months, struct database *database);
+
+/* Forgets that any month is there. */
+void months_forget(struct months *months);
+
+#endif

@@ -1,0 +1,302 @@
+#include "server.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch.h"
+#include "functions.h"
+#include "log.h"
+#include "opening.h"
+#include "quarantine.h"
+
+#define LOOK_MS 1000
+#define OVERDUE_MS 4000
+#define READ_COUNT BATCH_MAX
+
+/* What a look at a lane finds. */
+struct sight {
+    bool is_open, is_foreign;
+    event_id trimmed, newest;
+};
+
+bool server_connect(struct server *server, const char *password)
+{
+    if (server->link.context)
+        return true;
+    if (wait_now() < server->link.backoff.due || !link_connect(&server->link, password))
+        return false;
+    log_info("redis_connected", "server=%s:%d", server->link.address.host, server->link.address.port);
+    for (size_t i = 0; i < server->lane_count; i++)
+        lane_become(server->lanes[i], LANE_UNKNOWN);
+    server->was_looked_at = server->is_asked = server->told_trim = server->told_foreign = false;
+    server->look_due = 0;
+    return true;
+}
+
+/* Error replies at places where only a Redis that is not in order gives them. */
+static bool is_trouble(struct server *server, const redisReply *reply)
+{
+    char why[256];
+
+    if (!reply)
+        return true;
+    if (reply->type != REDIS_REPLY_ERROR)
+        return false;
+    snprintf(why, sizeof why, "%s", reply->str);
+    link_drop(&server->link, why);
+    return true;
+}
+
+static void read_sight(const struct lane *lane, const redisReply *keys, const redisReply *last,
+                       struct sight *sight)
+{
+    *sight = (struct sight){0};
+    if (keys->type == REDIS_REPLY_ARRAY && keys->elements == 2) {
+        const redisReply *open = keys->element[0], *trimmed = keys->element[1];
+
+        sight->is_open = open->type == REDIS_REPLY_STRING;
+        sight->is_foreign = sight->is_open && strcmp(open->str, KEY_VERSION) != 0;
+        if (trimmed->type == REDIS_REPLY_STRING &&
+            !id_from_stream(trimmed->str, trimmed->len, lane->number, &sight->trimmed))
+            sight->trimmed = 0;
+    }
+    if (last->type == REDIS_REPLY_ARRAY && last->elements == 1) {
+        const redisReply *id = last->element[0]->element[0];
+
+        if (!id_from_stream(id->str, id->len, lane->number, &sight->newest))
+            sight->newest = 0;
+    }
+}
+
+/* Looks at all lanes of the server in one round trip. */
+static bool see(struct server *server, struct sight *sights, uint64_t *clock)
+{
+    struct link *link = &server->link;
+    redisReply *time, *keys, *last;
+
+    if (!link_send(link, "TIME"))
+        return false;
+    for (size_t i = 0; i < server->lane_count; i++) {
+        unsigned n = server->lanes[i]->number;
+
+        if (!link_send(link, "MGET " LANE_KEY_FORMAT ":open " LANE_KEY_FORMAT ":trimmed", n, n) ||
+            !link_send(link, "XREVRANGE " LANE_KEY_FORMAT ":log + - COUNT 1", n))
+            return false;
+    }
+    time = link_receive(link);
+    if (is_trouble(server, time) || time->elements != 2) {
+        freeReplyObject(time);
+        return false;
+    }
+    *clock =
+        strtoull(time->element[0]->str, NULL, 10) * 1000 + strtoull(time->element[1]->str, NULL, 10) / 1000;
+    freeReplyObject(time);
+    for (size_t i = 0; i < server->lane_count && link->context; i++) {
+        keys = link_receive(link);
+        last = keys ? link_receive(link) : NULL;
+        if (!is_trouble(server, keys) && !is_trouble(server, last))
+            read_sight(server->lanes[i], keys, last, &sights[i]);
+        freeReplyObject(keys);
+        freeReplyObject(last);
+    }
+    return link->context != NULL;
+}
+
+/* Begins a lane at its first entry; what was trimmed before it was stored is a hole. */
+static void start(struct history *history, struct lane *lane, event_id cursor, event_id trimmed)
+{
+    lane_start(lane, cursor);
+    if (trimmed <= cursor)
+        return;
+    log_error("hole", "lane=%u stored=%llu trimmed=%llu", lane->number, (unsigned long long)cursor,
+              (unsigned long long)trimmed);
+    if (quarantine_hole(history->database, lane->number, cursor, trimmed) != ANSWER_OK)
+        database_close(history->database);
+}
+
+/* Brings one lane into the state that it should have. */
+static void settle(struct server *server, struct history *history, struct lane *lane,
+                   const struct sight *sight, const event_id cursors[LANES])
+{
+    event_id cursor = cursors[lane->number];
+
+    if (sight->is_foreign) {
+        if (!server->told_foreign)
+            log_error("foreign_keys", "lane=%u known=%s remedy=%s", lane->number, KEY_VERSION,
+                      "another version of hubbub uses this Redis; run its store");
+        server->told_foreign = true;
+        lane_become(lane, LANE_FOREIGN);
+        return;
+    }
+    if (!sight->is_open) {
+        lane_become(lane, LANE_CLOSED);
+        if (opening_make(history, &server->link, lane) == OPENING_DONE)
+            start(history, lane, cursor, 0);
+        return;
+    }
+    if (lane->state == LANE_ACTIVE)
+        return;
+    if (lane->state == LANE_STANDBY) {
+        if (!lane_is_deserted(lane, cursor, sight->newest, wait_now()))
+            return;
+        log_info("takeover", "lane=%u", lane->number);
+    }
+    start(history, lane, cursor, sight->trimmed);
+}
+
+/* Trims one lane; a Redis that refuses is told of once, and goes on being read. */
+static void trim(struct server *server, struct lane *lane, uint64_t clock)
+{
+    char stream[ID_TEXT_MAX];
+    redisReply *reply;
+    event_id id;
+
+    if (lane->state != LANE_ACTIVE || !lane_trim_point(lane, clock, &id))
+        return;
+    reply = link_call(&server->link, "FCALL %s 1 " LANE_KEY_FORMAT " %s", FUNCTION("trim"), lane->number,
+                      id_to_stream(id, stream));
+    if (!reply)
+        return;
+    if (reply->type != REDIS_REPLY_ERROR) {
+        lane_trimmed(lane, id);
+    } else if (strncmp(reply->str, "READONLY", 8) == 0) {
+        link_drop(&server->link, reply->str);
+    } else if (strstr(reply->str, "unction not found")) {
+        link_load_functions(&server->link);
+    } else if (!server->told_trim) {
+        log_warn("trim_refused", "lane=%u error=%s", lane->number, reply->str);
+        server->told_trim = true;
+    }
+    freeReplyObject(reply);
+}
+
+void server_look(struct server *server, struct history *history)
+{
+    struct sight sights[LANES] = {0};
+    event_id cursors[LANES] = {0};
+    uint64_t clock;
+    bool all_active = true;
+
+    server->look_due = wait_now() + LOOK_MS;
+    if (!see(server, sights, &clock))
+        return;
+    backoff_clear(&server->link.backoff);
+    for (size_t i = 0; i < server->lane_count; i++)
+        all_active &= server->lanes[i]->state == LANE_ACTIVE && sights[i].is_open;
+    if (!all_active && history_cursors(history, cursors) != ANSWER_OK)
+        database_close(history->database);
+    for (size_t i = 0; i < server->lane_count; i++) {
+        if (!server->link.context || !database_is_up(history->database) || wait_stopping())
+            return;
+        settle(server, history, server->lanes[i], &sights[i], cursors);
+        trim(server, server->lanes[i], clock);
+    }
+    server->was_looked_at = true;
+}
+
+/* The command is built by hand, because it has as many arguments as there are active lanes. */
+void server_ask(struct server *server)
+{
+    char numbers[2][24], keys[LANES][32];
+    const char *argv[8 + 2 * LANES] = {"XREAD", "COUNT", numbers[0], "BLOCK", numbers[1], "STREAMS"};
+    int64_t now = wait_now(), block = server->look_due - now;
+    int argc = 6;
+    size_t active = 0;
+
+    for (size_t i = 0; i < server->lane_count; i++)
+        if (server->lanes[i]->state == LANE_ACTIVE)
+            snprintf(keys[active++], sizeof keys[0], LANE_KEY_FORMAT ":log", server->lanes[i]->number);
+    if (active == 0)
+        return;
+    for (size_t i = 0; i < active; i++)
+        argv[argc++] = keys[i];
+    for (size_t i = 0; i < server->lane_count; i++) {
+        if (server->lanes[i]->state != LANE_ACTIVE)
+            continue;
+        strcpy(server->lanes[i]->asked, server->lanes[i]->read);
+        argv[argc++] = server->lanes[i]->asked;
+    }
+    if (block < 1)
+        block = 1;
+    snprintf(numbers[0], sizeof numbers[0], "%d", READ_COUNT);
+    snprintf(numbers[1], sizeof numbers[1], "%" PRId64, block);
+    if (redisAppendCommandArgv(server->link.context, argc, argv, NULL) != REDIS_OK) {
+        link_drop(&server->link, server->link.context->errstr);
+        return;
+    }
+    server->is_asked = link_flush(&server->link);
+    server->asked_until = now + block + OVERDUE_MS;
+}
+
+/* Stores the entries of one lane, in batches that are not too large.  False if it stopped on the way. */
+static bool store(struct history *history, struct lane *lane, const redisReply *entries)
+{
+    static struct entry batch[BATCH_MAX]; /* too large for the stack */
+
+    for (size_t first = 0; first < entries->elements;) {
+        enum batch_result result;
+        size_t n = 0, bytes = 0;
+
+        while (first + n < entries->elements && n < BATCH_MAX && bytes < BATCH_MAX_BYTES) {
+            entry_init(&batch[n], lane->number, entries->element[first + n]);
+            bytes += entry_size(&batch[n++]);
+        }
+        result = batch_store(history, lane, batch, n);
+        for (size_t i = 0; i < n; i++) {
+            if (result == BATCH_STORED && batch[i].has_id)
+                lane_remember(lane, batch[i].id);
+            entry_finish(&batch[i]);
+        }
+        if (result == BATCH_MOVED) {
+            log_info("standby", "lane=%u", lane->number);
+            lane_become(lane, LANE_STANDBY);
+        }
+        if (result != BATCH_STORED)
+            return false;
+        first += n;
+        snprintf(lane->read, sizeof lane->read, "%s", entries->element[first - 1]->element[0]->str);
+    }
+    return true;
+}
+
+static struct lane *find_lane(struct server *server, const char *key)
+{
+    char name[32];
+
+    for (size_t i = 0; i < server->lane_count; i++) {
+        snprintf(name, sizeof name, LANE_KEY_FORMAT ":log", server->lanes[i]->number);
+        if (strcmp(key, name) == 0)
+            return server->lanes[i];
+    }
+    return NULL;
+}
+
+void server_take(struct server *server, struct history *history)
+{
+    redisReply *reply = link_receive(&server->link);
+
+    server->is_asked = false;
+    if (is_trouble(server, reply)) {
+        freeReplyObject(reply);
+        return;
+    }
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        for (size_t i = 0; i < reply->elements && !wait_stopping(); i++) {
+            struct lane *lane = find_lane(server, reply->element[i]->element[0]->str);
+
+            if (!lane || lane->state != LANE_ACTIVE || strcmp(lane->asked, lane->read) != 0)
+                continue;
+            if (!store(history, lane, reply->element[i]->element[1]) && !database_is_up(history->database))
+                break;
+        }
+    }
+    freeReplyObject(reply);
+}
+
+void server_resume(struct server *server, const event_id cursors[LANES])
+{
+    for (size_t i = 0; i < server->lane_count; i++)
+        lane_resume(server->lanes[i], cursors[server->lanes[i]->number]);
+}
