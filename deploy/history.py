@@ -9,24 +9,25 @@ import os
 import subprocess
 import sys
 
-from local import POSTGRES_PORT, passwords
+from local import Local
 from place import Failure
 from services import clean_environment, connects
 
-URL = f"postgresql://hubbub_reader@127.0.0.1:{POSTGRES_PORT}/hubbub"
+LOCAL = Local()
+URL = f"postgresql://hubbub_reader@127.0.0.1:{LOCAL.postgres_port}/hubbub"
 
 
 def psql():
     arguments = ["psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", URL]
     if os.environ.get("SQL"):
         arguments += ["-Atq", "-c", os.environ["SQL"]]
-    os.execvpe("psql", arguments, clean_environment({"PGPASSWORD": passwords()["reader"]}))
+    os.execvpe("psql", arguments, clean_environment({"PGPASSWORD": LOCAL.passwords()["reader"]}))
 
 
 def audit():
     done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", URL, "-c", "SELECT * FROM audit"],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                          env=clean_environment({"PGPASSWORD": passwords()["reader"]}))
+                          env=clean_environment({"PGPASSWORD": LOCAL.passwords()["reader"]}))
     print(done.stdout, end="")
     if done.returncode == 0:
         rows = len(done.stdout.splitlines())
@@ -37,8 +38,8 @@ def audit():
 
 def main():
     try:
-        passwords()
-        if not connects("127.0.0.1", POSTGRES_PORT):
+        LOCAL.passwords()
+        if not connects("127.0.0.1", LOCAL.postgres_port):
             raise Failure("it does not run here now: make up")
         return audit() if sys.argv[1:] == ["audit"] else psql()
     except Failure as failure:

@@ -8,48 +8,79 @@ import secrets
 from place import Failure, Place, account, reachable
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-LOCAL = os.path.join(ROOT, ".local")
-RUN = os.path.join(LOCAL, "run")
-LOG = os.path.join(LOCAL, "log")
-DATA = os.path.join(LOCAL, "data")
-PASSWORDS = os.path.join(LOCAL, "passwords")
-
 DIALECTS = {"json": 7000, "line": 4000}
-REDIS_PORT = 7379
-POSTGRES_PORT = 7432
-HTTP_PORT = 9100
+PEOPLES_GATEWAYS = 2  # so many gateways have ports of their own for people
 
 
-def make_place(say):
-    """The Place of the data.  Servers that root starts must be able to enter it, which decides where it is."""
-    for directory in (LOCAL, RUN, LOG):
-        os.makedirs(directory, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chmod(LOCAL, 0o711)
-        nobody = account("nobody")
-        if not reachable(LOCAL, nobody):
-            if not os.path.lexists(DATA):
-                elsewhere = "/var/lib/hubbub-" + hashlib.sha256(ROOT.encode()).hexdigest()[:8]
-                os.makedirs(elsewhere, exist_ok=True)
-                os.symlink(elsewhere, DATA)
-            if not os.path.islink(DATA):
-                raise Failure(f"the servers do not run as root, and others cannot enter {LOCAL}: chmod o+x its parents")
-            say(f"hubbub: others cannot enter {ROOT}, so the data is in {os.path.realpath(DATA)}")
-    os.makedirs(os.path.realpath(DATA), exist_ok=True)
-    return Place(DATA, LOG)
+class Local:
+    """One installation on this machine.  `shift` is added to every port, so that a test can have one of its own."""
 
+    def __init__(self, directory=None, shift=0):
+        self.directory = os.path.realpath(directory or os.path.join(ROOT, ".local"))
+        self.run = os.path.join(self.directory, "run")
+        self.log = os.path.join(self.directory, "log")
+        self.data = os.path.join(self.directory, "data")
+        self.password_file = os.path.join(self.directory, "passwords")
+        self.shift = shift
+        self.dialects = {name: port + shift for name, port in DIALECTS.items()}  # haproxy's ports
+        self.redis_port, self.postgres_port, self.http_port = 7379 + shift, 7432 + shift, 9100 + shift
 
-def passwords(make=False):
-    """The passwords of the private servers; made once, for the eyes of whoever runs them."""
-    if not os.path.exists(PASSWORDS):
-        if not make:
-            raise Failure("hubbub was never started here: make up")
-        made = {who: secrets.token_hex(16) for who in ("redis", "postgres", "store", "reader")}
-        with open(os.open(PASSWORDS + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(made, file)
-        os.rename(PASSWORDS + ".new", PASSWORDS)
-    try:
-        with open(PASSWORDS) as file:
-            return json.load(file)
-    except PermissionError:
-        raise Failure(f"{PASSWORDS} belongs to somebody else: be the one who ran make up") from None
+    @staticmethod
+    def gateway_address(n):
+        """Where gateway n takes haproxy's connections: one port above haproxy's, which has the port itself."""
+        return f"127.1.0.{n}"
+
+    def peoples_ports(self, n):
+        """The ports of gateway n that need no haproxy."""
+        return {name: n * 10000 + port for name, port in self.dialects.items()} if n <= PEOPLES_GATEWAYS else {}
+
+    def all_ports(self, gateways):
+        """Every (address, port) that `gateways` gateways and the rest need."""
+        ports = [("0.0.0.0", port) for port in self.dialects.values()]
+        ports += [("127.0.0.1", self.redis_port), ("127.0.0.1", self.postgres_port)]
+        for n in range(1, gateways + 1):
+            own = [self.http_port] + [port + 1 for port in self.dialects.values()]
+            ports += [(self.gateway_address(n), port) for port in own]
+            ports += [("0.0.0.0", port) for port in self.peoples_ports(n).values()]
+        return ports
+
+    def listen_setting(self, n):
+        where = [f"{name}://{self.gateway_address(n)}:{port + 1}" for name, port in self.dialects.items()]
+        where += [f"{name}://0.0.0.0:{port}" for name, port in self.peoples_ports(n).items()]
+        return ",".join(where)
+
+    def make_place(self, say):
+        """The Place of the data.  Servers that root starts must be able to enter it, which decides where it is."""
+        for directory in (self.directory, self.run, self.log):
+            os.makedirs(directory, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chmod(self.directory, 0o711)
+            if not reachable(self.directory, account("nobody")):
+                self.move_data(say)
+        os.makedirs(os.path.realpath(self.data), exist_ok=True)
+        return Place(self.data, self.log)
+
+    def move_data(self, say):
+        if not os.path.lexists(self.data):
+            elsewhere = "/var/lib/hubbub-" + hashlib.sha256(self.directory.encode()).hexdigest()[:8]
+            os.makedirs(elsewhere, exist_ok=True)
+            os.symlink(elsewhere, self.data)
+        if not os.path.islink(self.data):
+            raise Failure(f"servers do not run as root, and nobody else can enter {self.directory}: "
+                          "chmod o+x the directories above it")
+        say(f"hubbub: only root can enter {self.directory}, so the data is in {os.path.realpath(self.data)}")
+
+    def passwords(self, make=False):
+        """The passwords of the private servers; made once, for the eyes of whoever runs them."""
+        if not os.path.exists(self.password_file):
+            if not make:
+                raise Failure("it was never started here: make up")
+            made = {who: secrets.token_hex(16) for who in ("redis", "postgres", "store", "reader")}
+            with open(os.open(self.password_file + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(made, file)
+            os.rename(self.password_file + ".new", self.password_file)
+        try:
+            with open(self.password_file) as file:
+                return json.load(file)
+        except PermissionError:
+            raise Failure(f"{self.password_file} belongs to somebody else: be the one who ran make up") from None

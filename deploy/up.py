@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs all of hubbub on this machine: up.py [--build DIRECTORY] [--gateways N].
+"""Runs all of hubbub on this machine: up.py [--build DIRECTORY] [--gateways N] [--local DIRECTORY] [--shift N].
 
 Starts a private Redis and PostgreSQL, migrates, then the store, the gateways and haproxy; starts again what dies;
 ends all of it on Ctrl-C or SIGTERM.  Data, logs and pids are under .local.
@@ -15,12 +15,11 @@ import string
 import sys
 import time
 
-from local import DIALECTS, HTTP_PORT, LOCAL, POSTGRES_PORT, REDIS_PORT, ROOT, RUN, make_place, passwords
+from local import PEOPLES_GATEWAYS, ROOT, Local
 from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, taken, wait_for
 from services import Gateway, Haproxy, Postgres, Redis, Store, inside
 
 OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN", "HUBBUB_REDIS_", "HUBBUB_POSTGRES_")
-PEOPLES_GATEWAYS = 2  # so many have ports of their own, n * 10000 + port
 LEFTOVER_SECONDS = 20
 STEADY_SECONDS = 10
 BACKOFF_MAX = 5.0
@@ -55,10 +54,10 @@ def caller_settings():
     return given
 
 
-def lock():
+def lock(run):
     """Makes sure that only one runs here; the lock goes with the process."""
-    os.makedirs(RUN, exist_ok=True)
-    file = open(os.path.join(RUN, "lock"), "a+")
+    os.makedirs(run, exist_ok=True)
+    file = open(os.path.join(run, "lock"), "a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,7 +69,7 @@ def lock():
     return file
 
 
-def end_leftovers(place):
+def end_leftovers(local, place):
     """What an earlier run left when it was killed ends by itself; what does not is made to."""
     deadline = time.monotonic() + LEFTOVER_SECONDS
     while True:
@@ -84,54 +83,37 @@ def end_leftovers(place):
                 except ProcessLookupError:
                     pass
         time.sleep(0.1)
-    for path in glob.glob(RUN + "/*.pid"):
+    for path in glob.glob(local.run + "/*.pid"):
         os.unlink(path)
 
 
-def gateway_address(n):
-    return f"127.1.0.{n}"
-
-
-def check_ports(gateways):
-    wanted = [("0.0.0.0", port) for port in DIALECTS.values()]
-    wanted += [("127.0.0.1", REDIS_PORT), ("127.0.0.1", POSTGRES_PORT)]
-    for n in range(1, gateways + 1):
-        wanted += [(gateway_address(n), port) for port in [HTTP_PORT] + [p + 1 for p in DIALECTS.values()]]
-        if n <= PEOPLES_GATEWAYS:
-            wanted += [("0.0.0.0", n * 10000 + port) for port in DIALECTS.values()]
-    busy = [f"{address}:{port}" for address, port in wanted if taken(address, port)]
+def check_ports(local, gateways):
+    busy = [f"{address}:{port}" for address, port in local.all_ports(gateways) if taken(address, port)]
     if busy:
         raise Failure(f"something else listens on {', '.join(busy)}")
 
 
-def listen_setting(n):
-    where = [f"{name}://{gateway_address(n)}:{port + 1}" for name, port in DIALECTS.items()]
-    if n <= PEOPLES_GATEWAYS:
-        where += [f"{name}://0.0.0.0:{n * 10000 + port}" for name, port in DIALECTS.items()]
-    return ",".join(where)
-
-
-def haproxy_config(gateways):
+def haproxy_config(local, gateways):
     with open(os.path.join(ROOT, "deploy", "haproxy.cfg")) as file:
         template = string.Template(file.read())
-    return template.substitute({
-        name: "\n    ".join(f"server g{n} {gateway_address(n)}:{port + 1}" for n in range(1, gateways + 1))
-        for name, port in DIALECTS.items()})
+    values = {"http_port": local.http_port}
+    for name, port in local.dialects.items():
+        values[name + "_port"] = port
+        values[name + "_servers"] = "\n    ".join(
+            f"server g{n} {local.gateway_address(n)}:{port + 1}" for n in range(1, gateways + 1))
+    return template.substitute(values)
 
 
 class Part:
     """A server and what the supervisor remembers about it."""
 
-    def __init__(self, server):
+    def __init__(self, server, run):
         self.server = server
+        self.pid_file = os.path.join(run, server.name + ".pid")
         self.started = 0.0
         self.delay = 0.0
         self.restart_at = None  # when it is to be started again; None: it runs
         self.awaited = False    # started again, not ready yet
-
-    @property
-    def pid_file(self):
-        return os.path.join(RUN, self.server.name + ".pid")
 
     def start(self, wait):
         self.started = time.monotonic()
@@ -173,23 +155,22 @@ def how_it_ended(server):
 
 
 class System:
-    def __init__(self, place, build, gateways, settings):
-        secret = passwords(make=True)
-        redis = Redis(place, REDIS_PORT, secret["redis"])
-        self.postgres = Postgres(place, POSTGRES_PORT, secret["postgres"], durable=True)
-        self.secret = secret
-        link = {"HUBBUB_REDIS_URL": redis.url, "HUBBUB_REDIS_PASSWORD": secret["redis"]}
+    def __init__(self, local, place, build, gateways, settings):
+        self.secret = secret = local.passwords(make=True)
+        redis = Redis(place, local.redis_port, secret["redis"])
+        self.postgres = Postgres(place, local.postgres_port, secret["postgres"], durable=True)
+        settings = {**settings, "HUBBUB_REDIS_URL": redis.url, "HUBBUB_REDIS_PASSWORD": secret["redis"]}
         store = Store(place, "store", os.path.join(build, "store", "hubbub-store"), {
-            **settings, **link, "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store"),
+            **settings, "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store"),
             "HUBBUB_POSTGRES_PASSWORD": secret["store"]})
-        self.bases = [Part(redis), Part(self.postgres)]
-        self.store = Part(store)
-        self.gateways = [
-            Part(Gateway(place, f"gateway-{n}", os.path.join(build, "gateway", "hubbub-gateway"), {
-                **settings, **link, "HUBBUB_GATEWAY": f"g{n}", "HUBBUB_LISTEN": listen_setting(n),
-                "HUBBUB_HTTP_LISTEN": f"{gateway_address(n)}:{HTTP_PORT}"}))
+        crowd = [Gateway(place, f"gateway-{n}", os.path.join(build, "gateway", "hubbub-gateway"), {
+            **settings, "HUBBUB_GATEWAY": f"g{n}", "HUBBUB_LISTEN": local.listen_setting(n),
+            "HUBBUB_HTTP_LISTEN": f"{local.gateway_address(n)}:{local.http_port}"})
             for n in range(1, gateways + 1)]
-        self.haproxy = Part(Haproxy(place, haproxy_config(gateways), DIALECTS.values()))
+        haproxy = Haproxy(place, haproxy_config(local, gateways), local.dialects.values())
+        self.bases = [Part(redis, local.run), Part(self.postgres, local.run)]
+        self.store, self.haproxy = Part(store, local.run), Part(haproxy, local.run)
+        self.gateways = [Part(gateway, local.run) for gateway in crowd]
 
     def parts(self):
         return self.bases + [self.store] + self.gateways + [self.haproxy]
@@ -235,28 +216,30 @@ def begin_logs(place):
         os.replace(log, log + ".1")
 
 
-def ready_line(gateways):
-    own = ", ".join(f"gateway {n} on " + " and ".join(f"{n * 10000 + port} ({name})" for name, port in DIALECTS.items())
+def ready_line(local, gateways):
+    def list_ports(ports):
+        return " and ".join(f"{port} ({name})" for name, port in ports.items())
+
+    own = "; ".join(f"gateway {n} also {list_ports(local.peoples_ports(n))}"
                     for n in range(1, min(gateways, PEOPLES_GATEWAYS) + 1))
-    main = " and ".join(f"{port} ({name})" for name, port in DIALECTS.items())
-    return f"hubbub is ready: ports {main}; {own}. History: make psql. Ctrl-C ends it."
+    return f"hubbub is ready: ports {list_ports(local.dialects)}; {own}. History: make psql. Ctrl-C ends it."
 
 
 def run(options):
-    build = os.path.abspath(options.build)
     if not 1 <= options.gateways <= 250:
         raise Failure(f"GATEWAYS={options.gateways}: use a number from 1 to 250")
     settings = caller_settings()
-    held = lock()
-    place = make_place(say)
+    local = Local(options.local, options.shift)
+    held = lock(local.run)
     system = None
     try:
-        end_leftovers(place)
-        check_ports(options.gateways)
+        place = local.make_place(say)
+        end_leftovers(local, place)
+        check_ports(local, options.gateways)
         begin_logs(place)
-        system = System(place, build, options.gateways, settings)
+        system = System(local, place, os.path.abspath(options.build), options.gateways, settings)
         system.start()
-        say(ready_line(options.gateways))
+        say(ready_line(local, options.gateways))
         system.supervise()
     except Stop:
         ignore_signals()
@@ -266,13 +249,15 @@ def run(options):
         if system:
             system.stop()
         held.close()
-    say(f"hubbub has stopped; its data is in {os.path.relpath(LOCAL)}")
+    say(f"hubbub has stopped; its data is in {local.directory}")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Runs all of hubbub on this machine.")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--gateways", type=int, default=2)
+    parser.add_argument("--local", help="where the data, logs and pids are, if not in .local")
+    parser.add_argument("--shift", type=int, default=0, help="is added to every port")
     options = parser.parse_args()
     for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup

@@ -3,8 +3,9 @@
 
     run.py [--build DIRECTORY] [--werror]
 
-The builds are DIRECTORY and DIRECTORY-asan; each suite's output is in DIRECTORY/test-logs/SUITE.log.  The last line is
-"N passed, N failed"; the exit status is 0 only if everything was built and nothing failed.
+The builds are DIRECTORY and DIRECTORY-asan; each suite's output is in DIRECTORY/test-logs/SUITE.log.  What a black-box
+test notes with record_property("counts", ...) is shown too.  The last line is "N passed, N failed"; the exit status is
+0 only if everything was built and nothing failed.
 """
 
 import argparse
@@ -31,6 +32,7 @@ class Suite:
         self.passed = self.failed = 0
         self.seconds = 0.0
         self.output = []
+        self.notes = []  # what its tests measured
         self.log = None
 
 
@@ -80,8 +82,8 @@ def build(lane, werror):
 
 def count_meson_test(lane, test):
     """One line of meson's log: a program with one or more groups of cmocka tests."""
-    names = [name.split(":", 1)[-1] for name in test.get("suite", [])] or ["other"]
-    suite = lane.suite(names[0])
+    found = re.match(r"(?:[^ :]+:)?(\S+) / ", test["name"])
+    suite = lane.suite(found.group(1) if found else "other")
     output = test.get("stdout", "") + test.get("stderr", "")
     passed, failed = (sum(map(int, found.findall(output))) for found in (PASSED, FAILED))
     good = test["result"] in ("OK", "EXPECTEDFAIL")
@@ -121,11 +123,14 @@ def run_blackbox(lane):
     if os.path.exists(report):
         os.unlink(report)
     started = time.monotonic()
-    good = quiet(["/usr/bin/python3", "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "tests/blackbox",
+    good = quiet(["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "tests/blackbox",
                   f"--junitxml={report}"], suite.log, env=environment(lane))
     suite.seconds = time.monotonic() - started
     if os.path.exists(report):
-        counts = xml.etree.ElementTree.parse(report).getroot().find("testsuite").attrib
+        root = xml.etree.ElementTree.parse(report).getroot()
+        counts = root.find("testsuite").attrib
+        suite.notes = [f"{case.get('name')}: {note.get('value')}" for case in root.iter("testcase")
+                       for note in case.iter("property") if note.get("name") == "counts"]
         suite.failed = int(counts["failures"]) + int(counts["errors"])
         suite.passed = max(0, int(counts["tests"]) - suite.failed - int(counts["skipped"]))
     if not good and not suite.failed:
@@ -155,6 +160,8 @@ def summarize(lanes, seconds):
         for suite in order:
             print(f"{suite.name:<10} {lane.title:<11} {suite.passed:>6} {suite.failed:>6} {suite.seconds:>8.1f}  "
                   f"{os.path.relpath(suite.log, ROOT)}")
+            for note in suite.notes:
+                print(f"{'':<10} {note}")
             passed += suite.passed
             failed += suite.failed
         if lane.problem:
