@@ -88,8 +88,8 @@ static void assert_hundred_thousand(const char *unit, const char *expected)
     char *bytes = malloc(len);
 
     assert_non_null(bytes);
-    for (size_t i = 0; i < 100000; i++)
-        memcpy(bytes + i * unit_len, unit, unit_len);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = unit[i % unit_len];
     assert_understood(dialect_named(DIALECT), bytes, len, expected);
     free(bytes);
 }

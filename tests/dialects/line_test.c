@@ -8,12 +8,12 @@ static const char *const people[] = {"Alice", "Bob"};
 /* "MSG xxx", a line of `size` bytes, then a newline, then a ping. */
 static char *line_of(size_t size, size_t *len)
 {
-    static const char tail[] = "\nPING\n";
+    static const char head[] = "MSG ", tail[] = "\nPING\n";
     char *line = malloc(size + sizeof tail);
 
     assert_non_null(line);
     memset(line, 'x', size);
-    memcpy(line, "MSG ", 4);
+    memcpy(line, head, sizeof head - 1);
     memcpy(line + size, tail, sizeof tail);
     *len = size + sizeof tail - 1;
     return line;

@@ -75,8 +75,8 @@ static void append_long(struct stream *stream, uint64_t *random)
     const char *start = starts[random_below(random, 4)], *end = ends[random_below(random, 4)];
 
     memset(text, random_below(random, 2) ? 'x' : '[', sizeof text);
-    memcpy(text, start, strlen(start));
-    append(stream, text, len);
+    append(stream, start, strlen(start));
+    append(stream, text, len - strlen(start));
     append(stream, end, strlen(end));
 }
 
