@@ -24,7 +24,7 @@ up: install-run build
 
 build: install-run
 	@test -e $(BUILD)/build.ninja || meson setup $(BUILD)
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) --quiet
 
 test: install-test
 	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(CI),--werror)
