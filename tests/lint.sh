@@ -41,7 +41,8 @@ check_build() {
 check_tidy() {
     grep -o '"file": "[^"]*\.c"' "$build/compile_commands.json" | cut -d'"' -f4 | sort -u |
         (cd "$build" && xargs realpath) |
-        xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p "$build"
+        xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p "$build" \
+        --extra-arg=-include --extra-arg="$PWD/tests/lint_uthash.h"
 }
 
 check_cppcheck() {

@@ -21,6 +21,7 @@ import xml.etree.ElementTree
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 SUITES = ["unit", "functions", "store", "blackbox"]
 SHOWN_LINES = 80
+SUITE_SECONDS = 900  # nothing takes so long that does not hang
 SANITIZERS = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
@@ -52,8 +53,12 @@ def quiet(command, log, **how):
     """Runs a command with its output in a file; true if it succeeded."""
     os.makedirs(os.path.dirname(log), exist_ok=True)
     with open(log, "wb") as out:
-        return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                              **how).returncode == 0
+        try:
+            return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                  timeout=SUITE_SECONDS, **how).returncode == 0
+        except subprocess.TimeoutExpired:
+            out.write(f"\nended: it took longer than {SUITE_SECONDS} s\n".encode())
+            return False
 
 
 def tail(path, lines=SHOWN_LINES):

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 
@@ -26,13 +27,20 @@ class Up:
         self.output = os.path.join(self.place.path, "output")
         self.process = None
 
-    @staticmethod
-    def free_shift():
-        """So much above the usual ports, there is room for all of them."""
+    def free_shift(self):
+        """So much above the usual ports, there is room for all of them; a name that is bound keeps others off."""
         shifts = list(range(100, 1800, 10))
         random.shuffle(shifts)
-        return next(shift for shift in shifts
-                    if not any(taken(*where) for where in Local(None, shift).all_ports(2)))
+        for shift in shifts:
+            if any(taken(*where) for where in Local(None, shift).all_ports(2)):
+                continue
+            self.claim = socket.socket(socket.AF_UNIX)
+            try:
+                self.claim.bind(f"\0hubbub-test-shift-{shift}")
+                return shift
+            except OSError:
+                self.claim.close()
+        raise AssertionError("no free ports")
 
     def run(self, output, environment=None):
         return subprocess.Popen(
@@ -103,6 +111,7 @@ def up():
     finally:
         made.end()
         wait_for(lambda: not made.processes(), PATIENCE, "everything has ended")
+        made.claim.close()
         made.place.remove()
 
 
@@ -190,7 +199,6 @@ def test_a_wrong_setting_or_a_taken_port_is_told_in_one_line(up):
     for value in ({"HUBBUB_RATE": "much"}, {"HUBBUB_RAT": "1"}):
         said = up.refusal(**value)
         assert said.count("\n") == 1 and list(value)[0] in said and "HUBBUB_RATE" in said
-    import socket
     with socket.create_server(("127.0.0.1", up.local.dialects["line"])):
         said = up.refusal()
         assert said.count("\n") == 1 and str(up.local.dialects["line"]) in said
