@@ -15,6 +15,15 @@ static const char *pack(char **at, const char *text)
     return copy;
 }
 
+/* True if `text` is one word: nothing in it could be taken for the end of a name, or of a line. */
+static bool is_word(const char *text)
+{
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
+        if (*at <= ' ' || *at == 0x7f)
+            return false;
+    return *text != '\0';
+}
+
 struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len)
 {
     const char *from, *session, *text, *room = NULL, *to = NULL, *place;
@@ -31,6 +40,8 @@ struct event *event_from_body(event_id id, event_id prev, const char *body, size
         !room == !to)
         goto out;
     place = room ? room : to;
+    if (!is_word(from) || !is_word(session) || !is_word(place))
+        goto out;
     size = sizeof *event + strlen(from) + strlen(session) + strlen(place) + strlen(text) + 4;
     event = malloc(size);
     if (!event)
@@ -41,6 +52,10 @@ struct event *event_from_body(event_id id, event_id prev, const char *body, size
     event->session = pack(&at, session);
     event->place = pack(&at, place);
     event->text = pack(&at, text);
+    if (!text_clean((char *)event->text)) { /* a copy, which is ours */
+        event_drop(event);
+        event = NULL;
+    }
 out:
     json_decref(json);
     return event;

@@ -37,8 +37,8 @@ struct event {
 };
 
 /*
- * Makes an event of its body.  NULL if the body is not what hubbub writes (no JSON, a field missing, a text
- * that may not be said).  The caller has one reference.
+ * Makes an event of its body.  NULL if the body is not what hubbub writes (no JSON, a field missing, a name
+ * that is not one word, a text that may not be said).  The caller has one reference.
  */
 struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len);
 

@@ -42,7 +42,7 @@ bool id_from_decimal(const char *text, event_id *id)
 {
     const char *end = text + strlen(text);
 
-    return read_number(&text, end, INT64_MAX, id) && text == end;
+    return end - text <= 19 && read_number(&text, end, INT64_MAX, id) && text == end;
 }
 
 const char *id_to_decimal(event_id id, char *text)

@@ -143,12 +143,15 @@ void log_write(enum log_level level, const char *event, const char *fields, ...)
             put(&line, *at);
             if (*at++ == ' ')
                 continue;
-            while (*at && *at != ' ' && len < sizeof value - 1) { /* one value: text and conversions */
+            while (*at &&
+                   *at != ' ') { /* one value: text and conversions; each takes its argument, room or not */
                 if (*at == '%') {
                     at = convert(at + 1, value + len, sizeof value - len, &args);
                     len += strlen(value + len);
-                } else {
+                } else if (len < sizeof value - 1) {
                     value[len++] = *at++;
+                } else {
+                    at++;
                 }
             }
             value[len] = '\0';

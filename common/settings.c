@@ -229,12 +229,18 @@ static char *read_secret(const char *path)
 {
     char buffer[SECRET_MAX + 1];
     FILE *file = fopen(path, "re");
+    int failed, error;
     size_t len;
 
     if (!file)
         return NULL;
     len = fread(buffer, 1, SECRET_MAX, file);
+    failed = ferror(file); /* a directory opens, but cannot be read */
+    error = errno;
     fclose(file);
+    errno = error;
+    if (failed)
+        return NULL;
     buffer[len] = '\0';
     buffer[strcspn(buffer, "\r\n")] = '\0';
     return strdup(buffer);
@@ -325,6 +331,9 @@ bool settings_init(struct settings *settings, char **environment, char *error, s
         goto bad;
     return true;
 bad:
+    for (char *at = error; *at; at++)
+        if (iscntrl((unsigned char)*at)) /* one line, and safe to print */
+            *at = '?';
     settings_finish(settings);
     return false;
 }
