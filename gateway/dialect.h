@@ -54,13 +54,13 @@ const char *error_sentence(enum error_code code);
 
 /* What clients can ask for.  session.c has the table of who may when, and what it costs. */
 enum verb {
-    VERB_LOGIN,  /* name; optional password, key, room, since, echo */
-    VERB_CHAT,   /* text; optional room */
-    VERB_JOIN,   /* room; optional since: enter one more room */
-    VERB_MOVE,   /* room: enter it and leave the one where chats went so far */
-    VERB_LEAVE,  /* room */
+    VERB_LOGIN, /* name; optional password, key, room, since, echo */
+    VERB_CHAT,  /* text; optional room */
+    VERB_JOIN,  /* room; optional since: enter one more room */
+    VERB_MOVE,  /* room: enter it and leave the one where chats went so far */
+    VERB_LEAVE, /* room */
     VERB_LOGOUT,
-    VERB_WHO,    /* optional room */
+    VERB_WHO, /* optional room */
     VERB_ROOMS,
     VERB_PING,
     VERBS
@@ -70,7 +70,8 @@ enum verb {
 struct request {
     enum verb verb;
     enum error_code error; /* with DECODED_ERROR: what is wrong */
-    const char *reason;    /* with DECODED_ERROR: a sentence that says it better than error_sentence(), or NULL */
+    const char
+        *reason; /* with DECODED_ERROR: a sentence that says it better than error_sentence(), or NULL */
     const char *name, *password, *key, *room, *text, *since;
     const char *ref; /* also with DECODED_ERROR, if it could be read */
     bool echo;       /* wants its own chats back */
@@ -123,7 +124,8 @@ struct decoder; /* what a dialect remembers of one connection's input */
 
 struct dialect {
     const char *name;
-    long idle_seconds; /* closes clients that send nothing for so long, unless the listener says otherwise; 0: never */
+    long idle_seconds; /* closes clients that send nothing for so long, unless the listener says otherwise; 0:
+                          never */
 
     /* NULL: no memory. */
     struct decoder *(*decoder_create)(void);
@@ -131,8 +133,8 @@ struct dialect {
 
     /*
      * Looks for a request at the start of `bytes`, which are all that has arrived and was not used yet: after
-     * DECODED_MORE the next call brings the unused bytes again, with more behind them, and the decoder does not scan
-     * them twice.  Sets *used to how many bytes are done with (also with DECODED_MORE).
+     * DECODED_MORE the next call brings the unused bytes again, with more behind them, and the decoder does
+     * not scan them twice.  Sets *used to how many bytes are done with (also with DECODED_MORE).
      */
     enum decoded (*decode)(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
                            struct request *request);

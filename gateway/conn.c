@@ -1,0 +1,348 @@
+#include "conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <utlist.h>
+
+#define READ_BYTES 16384      /* at most so much a turn from one client */
+#define INPUT_MAX (64 * 1024) /* more than this is not buffered: the kernel holds it */
+#define LINGER_SECONDS 5      /* a closing conn may flush so long */
+#define DISCARD_MAX (1 << 22) /* and bring so much that is thrown away */
+
+struct conn {
+    struct conns *conns;
+    void *owner;
+    int fd;
+    struct evbuffer *input, *output;
+    struct event readable, writable, timer, slow_timer;
+    long timeout; /* seconds; see conn_set_timeout() */
+    size_t discarded;
+    bool timeout_by_input, paused, eof, slow, closing, shut, broken;
+    bool reading;             /* `readable` is added */
+    bool in_flush, in_again;  /* on the lists below */
+    struct conn *prev, *next; /* among all */
+    struct conn *flush_prev, *flush_next, *again_prev, *again_next;
+};
+
+struct conns {
+    struct event_base *base;
+    const struct conn_ops *ops;
+    struct conn *all;
+    struct conn
+        *flush; /* those with output that was not tried yet, or to be freed; leave at the end of the turn */
+    struct conn *again; /* those whose owner stopped at its budget; leave at the end of the turn */
+    size_t open, closing;
+};
+
+static void watch(struct conn *conn)
+{
+    bool want = !conn->broken && (conn->closing ? conn->shut
+                                                : conn->owner && !conn->paused && !conn->slow && !conn->eof &&
+                                                      evbuffer_get_length(conn->input) < INPUT_MAX);
+
+    if (want == conn->reading)
+        return;
+    conn->reading = want;
+    if (want)
+        event_add(&conn->readable, NULL);
+    else
+        event_del(&conn->readable);
+}
+
+static void queue_flush(struct conn *conn)
+{
+    if (conn->in_flush)
+        return;
+    conn->in_flush = true;
+    DL_APPEND2(conn->conns->flush, conn, flush_prev, flush_next);
+}
+
+static void start_timer(struct conn *conn, struct event *timer, long seconds)
+{
+    struct timeval tv = {.tv_sec = seconds};
+    const struct timeval *common = event_base_init_common_timeout(conn->conns->base, &tv);
+
+    event_add(timer, common ? common : &tv);
+}
+
+static void discard(struct conn *conn)
+{
+    static char sink[READ_BYTES];
+    ssize_t n = recv(conn->fd, sink, sizeof sink, 0);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0 && (conn->discarded += (size_t)n) < DISCARD_MAX)
+        return;
+    conn->broken = true;
+    queue_flush(conn);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+    int n;
+
+    if (conn->closing) {
+        discard(conn);
+        return;
+    }
+    n = evbuffer_read(conn->input, fd, READ_BYTES);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0) {
+        if (conn->timeout_by_input && conn->timeout)
+            start_timer(conn, &conn->timer, conn->timeout);
+        conn->conns->ops->input(conn->owner);
+    } else if (n == 0) {
+        conn->eof = true;
+        conn->conns->ops->eof(conn->owner);
+    } else {
+        conn->broken = true;
+        conn->conns->ops->gone(conn->owner);
+    }
+    watch(conn);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    queue_flush(arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+
+    if (conn->closing) {
+        conn->broken = true;
+        queue_flush(conn);
+    } else {
+        conn->conns->ops->timeout(conn->owner);
+    }
+}
+
+static void on_slow_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+
+    if (!conn->closing)
+        conn->conns->ops->stuck(conn->owner);
+}
+
+struct conns *conns_create(struct event_base *base, const struct conn_ops *ops)
+{
+    struct conns *conns = calloc(1, sizeof *conns);
+
+    if (!conns)
+        return NULL;
+    conns->base = base;
+    conns->ops = ops;
+    return conns;
+}
+
+static void destroy(struct conn *conn)
+{
+    struct conns *conns = conn->conns;
+
+    if (conn->in_flush)
+        DL_DELETE2(conns->flush, conn, flush_prev, flush_next);
+    if (conn->in_again)
+        DL_DELETE2(conns->again, conn, again_prev, again_next);
+    DL_DELETE(conns->all, conn);
+    if (conn->closing)
+        conns->closing--;
+    else
+        conns->open--;
+    event_del(&conn->readable);
+    event_del(&conn->writable);
+    event_del(&conn->timer);
+    event_del(&conn->slow_timer);
+    close(conn->fd);
+    evbuffer_free(conn->input);
+    evbuffer_free(conn->output);
+    free(conn);
+}
+
+void conns_destroy(struct conns *conns)
+{
+    if (!conns)
+        return;
+    while (conns->all)
+        destroy(conns->all);
+    free(conns);
+}
+
+size_t conns_count(const struct conns *conns)
+{
+    return conns->open;
+}
+
+bool conns_idle(const struct conns *conns)
+{
+    return conns->open == 0 && conns->closing == 0;
+}
+
+struct conn *conn_create(struct conns *conns, int fd)
+{
+    struct conn *conn = calloc(1, sizeof *conn);
+
+    if (conn) {
+        conn->input = evbuffer_new();
+        conn->output = evbuffer_new();
+    }
+    if (!conn || !conn->input || !conn->output) {
+        if (conn && conn->input)
+            evbuffer_free(conn->input);
+        free(conn);
+        close(fd);
+        return NULL;
+    }
+    conn->conns = conns;
+    conn->fd = fd;
+    event_assign(&conn->readable, conns->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
+    event_assign(&conn->writable, conns->base, fd, EV_WRITE, on_writable, conn);
+    event_assign(&conn->timer, conns->base, -1, 0, on_timer, conn);
+    event_assign(&conn->slow_timer, conns->base, -1, 0, on_slow_timer, conn);
+    DL_APPEND(conns->all, conn);
+    conns->open++;
+    return conn;
+}
+
+void conn_set_owner(struct conn *conn, void *owner)
+{
+    conn->owner = owner;
+    watch(conn);
+}
+
+struct evbuffer *conn_input(struct conn *conn)
+{
+    return conn->input;
+}
+
+void conn_pause(struct conn *conn, bool paused)
+{
+    conn->paused = paused;
+    watch(conn);
+}
+
+void conn_again(struct conn *conn)
+{
+    if (conn->in_again || conn->closing)
+        return;
+    conn->in_again = true;
+    DL_APPEND2(conn->conns->again, conn, again_prev, again_next);
+}
+
+void conn_send(struct conn *conn, const void *data, size_t len)
+{
+    if (conn->closing || conn->broken || len == 0)
+        return;
+    evbuffer_add(conn->output, data, len);
+    queue_flush(conn);
+    if (!conn->slow && evbuffer_get_length(conn->output) > CONN_OUTPUT_MAX) {
+        conn->slow = true;
+        start_timer(conn, &conn->slow_timer, CONN_SLOW_SECONDS);
+        watch(conn);
+    }
+}
+
+bool conn_is_slow(const struct conn *conn)
+{
+    return conn->slow;
+}
+
+void conn_set_timeout(struct conn *conn, long seconds, bool by_input)
+{
+    conn->timeout = seconds;
+    conn->timeout_by_input = by_input;
+    event_del(&conn->timer);
+    if (seconds > 0)
+        start_timer(conn, &conn->timer, seconds);
+}
+
+void conn_close(struct conn *conn)
+{
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    conn->owner = NULL;
+    conn->conns->open--;
+    conn->conns->closing++;
+    event_del(&conn->slow_timer);
+    start_timer(conn, &conn->timer, LINGER_SECONDS);
+    watch(conn);
+    queue_flush(conn);
+}
+
+/*
+ * The second step of closing.  A socket that is closed with input unread resets the connection, and the peer
+ * may lose what it was told last: so only our side is shut, and input is thrown away until the peer has
+ * closed too.
+ */
+static void finish_closing(struct conn *conn)
+{
+    if (!conn->broken && !conn->shut && evbuffer_get_length(conn->output) == 0) {
+        conn->shut = true;
+        if (conn->eof || shutdown(conn->fd, SHUT_WR) < 0)
+            conn->broken = true;
+        watch(conn);
+    }
+    if (conn->broken)
+        destroy(conn);
+}
+
+/* Writes once.  What a full socket leaves waits for `writable`. */
+static void flush(struct conn *conn)
+{
+    struct conns *conns = conn->conns;
+
+    if (!conn->broken && evbuffer_get_length(conn->output) > 0) {
+        int n = evbuffer_write(conn->output, conn->fd);
+
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            conn->broken = true;
+            if (!conn->closing)
+                conns->ops->gone(conn->owner);
+        } else if (evbuffer_get_length(conn->output) > 0) {
+            event_add(&conn->writable, NULL);
+        }
+    }
+    if (conn->closing) {
+        finish_closing(conn);
+    } else if (conn->slow && evbuffer_get_length(conn->output) < CONN_OUTPUT_MAX / 4) {
+        conn->slow = false;
+        event_del(&conn->slow_timer);
+        watch(conn);
+        conns->ops->drained(conn->owner);
+    }
+}
+
+bool conns_end_turn(struct conns *conns)
+{
+    struct conn *list = conns->flush, *conn;
+
+    /* Each conn of this turn is written once; what that sets off is for the next turn. */
+    conns->flush = NULL;
+    while ((conn = list)) {
+        DL_DELETE2(list, conn, flush_prev, flush_next);
+        conn->in_flush = false;
+        flush(conn);
+    }
+    list = conns->again;
+    conns->again = NULL;
+    while ((conn = list)) {
+        DL_DELETE2(list, conn, again_prev, again_next);
+        conn->in_again = false;
+        if (!conn->closing) {
+            conns->ops->input(conn->owner);
+            watch(conn);
+        }
+    }
+    return conns->flush || conns->again;
+}

@@ -1,0 +1,711 @@
+#include "hub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+#include <utlist.h>
+
+#include "bus.h"
+#include "log.h"
+#include "room.h"
+
+#define IDLE_MS 30000  /* a room that nobody is in is kept so long: its people may be coming back */
+#define CHECK_MS 10000 /* how often `last` of all rooms is read */
+#define LOOKUP_ROOMS 500
+
+struct waiter {
+    uint64_t token;
+    struct waiter *next;
+};
+
+/* One HMGET of `last` without an answer. */
+struct lookup {
+    uint64_t token;
+    bool check; /* for the check, else after a subscription */
+    struct lookup *prev, *next;
+    size_t count;
+    uint64_t rooms[LOOKUP_ROOMS]; /* serials */
+};
+
+/* Queues of events
+ * ---------------------------------------------------------------------------------------------- */
+
+static struct event *queue_at(const struct queue *queue, size_t i)
+{
+    return queue->events[(queue->first + i) % queue->room];
+}
+
+static void queue_pop(struct queue *queue)
+{
+    struct event *event = queue_at(queue, 0);
+
+    queue->first = (queue->first + 1) % queue->room;
+    queue->count--;
+    queue->size -= event->size;
+    event_drop(event);
+}
+
+/* Takes one more reference to `event`. */
+static void queue_push(struct queue *queue, struct event *event)
+{
+    if (queue->count == queue->room) {
+        size_t room = queue->room ? queue->room * 2 : 8;
+        struct event **events = malloc(room * sizeof(struct event *));
+
+        if (!events)
+            abort();
+        for (size_t i = 0; i < queue->count; i++)
+            events[i] = queue_at(queue, i);
+        free(queue->events);
+        queue->events = events;
+        queue->first = 0;
+        queue->room = room;
+    }
+    queue->events[(queue->first + queue->count++) % queue->room] = event_hold(event);
+    queue->size += event->size;
+}
+
+static void queue_clear(struct queue *queue)
+{
+    while (queue->count)
+        queue_pop(queue);
+    free(queue->events);
+    *queue = (struct queue){0};
+}
+
+static void ring_push(struct queue *ring, struct event *event)
+{
+    queue_push(ring, event);
+    while (ring->count > RING_EVENTS || (ring->size > RING_BYTES && ring->count > 1))
+        queue_pop(ring);
+}
+
+/* Encoding, once per dialect
+ * ------------------------------------------------------------------------------------ */
+
+void hub_encode_begin(struct hub *hub)
+{
+    for (int i = 0; i < DIALECTS_MAX; i++)
+        if (hub->encoded[i])
+            evbuffer_drain(hub->encoded[i], evbuffer_get_length(hub->encoded[i]));
+}
+
+/* Where the encoded bytes of a dialect go; empty if nothing was encoded yet. */
+static struct evbuffer *encoded(struct hub *hub, int dialect)
+{
+    if (!hub->encoded[dialect] && !(hub->encoded[dialect] = evbuffer_new()))
+        abort();
+    return hub->encoded[dialect];
+}
+
+static void send_encoded(struct hub *hub, struct member *member, struct evbuffer *bytes)
+{
+    size_t len = evbuffer_get_length(bytes);
+
+    if (len)
+        hub->ops->send(member->owner, evbuffer_pullup(bytes, -1), len);
+}
+
+/* Members
+ * ------------------------------------------------------------------------------------------------------- */
+
+void member_set_behind(struct member *member, bool behind)
+{
+    struct room *room = member->room;
+
+    if (member->behind == behind)
+        return;
+    if (member->behind)
+        DL_DELETE(room->behind, member);
+    else
+        DL_DELETE(room->head, member);
+    member->behind = behind;
+    if (behind)
+        DL_APPEND(room->behind, member);
+    else
+        DL_APPEND(room->head, member);
+}
+
+static void moved(struct member *member)
+{
+    if (member->waiting)
+        member->room->hub->ops->reached(member->owner, member);
+}
+
+void room_deliver(struct room *room, struct member *member, const struct event *event, uint64_t origin)
+{
+    if (member->serial != origin || member->echo) {
+        struct evbuffer *bytes = encoded(room->hub, member->dialect);
+
+        if (evbuffer_get_length(bytes) == 0)
+            dialects[member->dialect]->encode_event(event, bytes);
+        send_encoded(room->hub, member, bytes);
+    }
+    member->position = event->id;
+    moved(member);
+}
+
+void member_skip(struct member *member, event_id until)
+{
+    struct room *room = member->room;
+    struct reply reply = {.kind = REPLY_GAP,
+                          .verb = VERBS,
+                          .room = hub_room_name(room),
+                          .after = member->position,
+                          .until = until,
+                          .text = "What was said in between is not kept any more."};
+    struct evbuffer *bytes = encoded(room->hub, member->dialect);
+
+    hub_encode_begin(room->hub);
+    dialects[member->dialect]->encode_reply(&reply, bytes);
+    send_encoded(room->hub, member, bytes);
+    member->position = until;
+    moved(member);
+}
+
+/* Rooms
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+bool room_is_behind(const struct room *room)
+{
+    return room->position < room->target;
+}
+
+event_id room_ring_start(const struct room *room)
+{
+    return room->ring.count ? queue_at(&room->ring, 0)->prev : room->position;
+}
+
+void room_accept(struct room *room, struct event *event)
+{
+    struct hub *hub = room->hub;
+    uint64_t origin = hub->ops->serial_of(hub->ctx, event->session);
+    struct member *member, *next;
+
+    ring_push(&room->ring, event);
+    room->position = event->id;
+    if (room->target < event->id)
+        room->target = event->id;
+    bus_saw(hub->bus, event->id);
+    hub_encode_begin(hub);
+    DL_FOREACH_SAFE (room->head, member, next) {
+        if (!hub->ops->ready(member->owner))
+            member_set_behind(member, true);
+        else if (member->position < event->id)
+            room_deliver(room, member, event, origin);
+    }
+}
+
+void room_skip(struct room *room, event_id until)
+{
+    struct member *member, *next;
+
+    queue_clear(&room->ring);
+    room->position = until;
+    if (room->target < until)
+        room->target = until;
+    DL_FOREACH_SAFE (room->head, member, next) {
+        if (!room->hub->ops->ready(member->owner))
+            member_set_behind(member, true);
+        else
+            member_skip(member, until);
+    }
+}
+
+/* The chain rule: see docs/ARCHITECTURE.md. */
+static bool fits(const struct room *room, const struct event *event)
+{
+    return event->prev <= room->position && event->id > room->position;
+}
+
+void room_try_held(struct room *room)
+{
+    while (room->held.count) {
+        struct event *event = queue_at(&room->held, 0);
+
+        if (event->id > room->position) {
+            if (!fits(room, event))
+                return;
+            room_accept(room, event);
+        }
+        queue_pop(&room->held);
+    }
+}
+
+static void hold_back(struct room *room, struct event *event)
+{
+    if (room->held.count < HELD_EVENTS && room->held.size < HELD_BYTES)
+        queue_push(&room->held, event);
+    if (room->state == ROOM_LIVE && event->id > room->target)
+        room->target = event->id; /* what was not held back is filled */
+}
+
+static void take_event(struct room *room, struct event *event)
+{
+    if (room->state != ROOM_LIVE) {
+        hold_back(room, event);
+    } else if (room_is_behind(room) || (event->prev > room->position && event->id > room->position)) {
+        if (event->id > room->position)
+            hold_back(room, event);
+        fill_feed(room);
+    } else if (fits(room, event)) {
+        room_accept(room, event);
+        if (room->behind)
+            fill_feed(room);
+    }
+}
+
+/* A notice is "+SESSION MS SHOWN" or "-SESSION MS SHOWN". */
+static void take_notice(struct room *room, const char *payload, size_t len)
+{
+    struct hub *hub = room->hub;
+    char text[SESSION_MAX_BYTES + NAME_MAX_BYTES + 32], *session = text + 1, *ms, *shown;
+    struct notice notice = {.joined = *payload == '+', .room = hub_room_name(room)};
+    struct member *lists[] = {room->head, room->behind}, *member;
+    uint64_t origin;
+
+    if (len >= sizeof text)
+        return;
+    memcpy(text, payload, len);
+    text[len] = '\0';
+    ms = strchr(session, ' ');
+    shown = ms ? strchr(ms + 1, ' ') : NULL;
+    if (!shown)
+        return;
+    *ms++ = *shown++ = '\0';
+    notice.session = session;
+    notice.name = shown;
+    notice.ms = strtoull(ms, NULL, 10);
+    origin = hub->ops->serial_of(hub->ctx, session);
+    hub_encode_begin(hub);
+    for (int i = 0; i < 2; i++) {
+        DL_FOREACH (lists[i], member) {
+            struct evbuffer *bytes = encoded(hub, member->dialect);
+
+            if (member->serial == origin || !hub->ops->ready(member->owner))
+                continue;
+            if (evbuffer_get_length(bytes) == 0)
+                dialects[member->dialect]->encode_notice(&notice, bytes);
+            send_encoded(hub, member, bytes);
+        }
+    }
+}
+
+/* Reading `last`
+ * ------------------------------------------------------------------------------------------------ */
+
+static void tell_waiters(struct room *room, bool good)
+{
+    struct waiter *waiters = room->waiters, *waiter;
+
+    room->waiters = NULL;
+    while ((waiter = waiters)) {
+        waiters = waiter->next;
+        room->hub->ops->room_ready(room->hub->ctx, waiter->token, good);
+        free(waiter);
+    }
+}
+
+static void know_newest(struct room *room, event_id newest)
+{
+    if (room->state != ROOM_READING)
+        return;
+    room->state = ROOM_LIVE;
+    if (room->position == 0)
+        room->position = room->target = newest;
+    else if (newest > room->target)
+        room->target = newest;
+    room->holds++; /* a waiter that goes away must not take the room along */
+    room_try_held(room);
+    for (size_t i = 0; i < room->held.count; i++) /* what was held back before the target was known */
+        if (queue_at(&room->held, i)->id > room->target)
+            room->target = queue_at(&room->held, i)->id;
+    tell_waiters(room, true);
+    fill_feed(room);
+    hub_let_go(room);
+}
+
+static void check_newest(struct room *room, event_id newest)
+{
+    if (room->state == ROOM_LIVE && !room_is_behind(room) && newest > room->position) {
+        room->suspect = newest;
+        room->hub->suspects = true;
+    }
+    fill_feed(room); /* whatever made a walk fail may be over */
+}
+
+static void on_lookup(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply);
+
+static bool may_read(const struct room *room)
+{
+    return bus_lane_is_up(room->hub->bus, room->lane) && bus_is_subscribed(room->hub->bus, room->channel);
+}
+
+/* Sends a lookup; its answer comes to on_lookup. */
+static void lookup_send(struct hub *hub, unsigned lane, struct lookup *lookup)
+{
+    char key[32];
+    const char *argv[LOOKUP_ROOMS + 2] = {"HMGET", key};
+
+    snprintf(key, sizeof key, "hubbub:{%u}:last", lane);
+    for (size_t i = 0; i < lookup->count; i++) {
+        struct room *room;
+
+        HASH_FIND(hh_serial, hub->rooms_by_serial, &lookup->rooms[i], sizeof(uint64_t), room);
+        argv[2 + i] = room->chain;
+    }
+    DL_APPEND(hub->lookups, lookup);
+    if (!bus_read(hub->bus, lane, (int)lookup->count + 2, argv, on_lookup, hub, lookup->token))
+        on_lookup(hub, lookup->token, BUS_LOST, NULL);
+}
+
+static struct lookup *lookup_create(struct hub *hub, bool check)
+{
+    struct lookup *lookup = calloc(1, sizeof *lookup);
+
+    if (!lookup)
+        abort();
+    lookup->token = hub->next_serial++;
+    lookup->check = check;
+    return lookup;
+}
+
+static void look_up_one(struct room *room)
+{
+    struct lookup *lookup = lookup_create(room->hub, false);
+
+    room->state = ROOM_READING;
+    lookup->rooms[lookup->count++] = room->serial;
+    lookup_send(room->hub, room->lane, lookup);
+}
+
+/* Asks for `last` of all rooms of a lane that are LIVE (for the check) or can be read for the first time. */
+static void look_up_lane(struct hub *hub, unsigned lane, bool check)
+{
+    struct lookup *lookup = NULL;
+    struct room *room, *next;
+
+    HASH_ITER (hh, hub->rooms, room, next) {
+        if (room->lane != lane ||
+            (check ? room->state != ROOM_LIVE : room->state != ROOM_SUBSCRIBING || !may_read(room)))
+            continue;
+        if (!check)
+            room->state = ROOM_READING;
+        if (!lookup)
+            lookup = lookup_create(hub, check);
+        lookup->rooms[lookup->count++] = room->serial;
+        if (lookup->count == LOOKUP_ROOMS) {
+            lookup_send(hub, lane, lookup);
+            lookup = NULL;
+        }
+    }
+    if (lookup)
+        lookup_send(hub, lane, lookup);
+}
+
+static void on_lookup(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
+{
+    struct hub *hub = ctx;
+    struct lookup *lookup;
+
+    DL_SEARCH_SCALAR(hub->lookups, lookup, token, token);
+    DL_DELETE(hub->lookups, lookup);
+    for (size_t i = 0; i < lookup->count; i++) {
+        struct room *room;
+        event_id newest;
+
+        HASH_FIND(hh_serial, hub->rooms_by_serial, &lookup->rooms[i], sizeof(uint64_t), room);
+        if (!room)
+            continue;
+        if (status != BUS_ANSWERED || reply->elements != lookup->count) {
+            if (!lookup->check && room->state == ROOM_READING)
+                room->state = ROOM_SUBSCRIBING; /* read again when the lane comes up, or by the check */
+            continue;
+        }
+        if (!reply->element[i]->str ||
+            !id_from_stream(reply->element[i]->str, reply->element[i]->len, room->lane, &newest))
+            newest = bus_floor(hub->bus, room->lane);
+        if (lookup->check)
+            check_newest(room, newest);
+        else
+            know_newest(room, newest);
+    }
+    free(lookup);
+}
+
+/* Subscriptions
+ * ------------------------------------------------------------------------------------------------- */
+
+void hub_subscribed(struct hub *hub, const char *channel)
+{
+    const char *name = strstr(channel, ":room:");
+    struct room *room;
+
+    if (!name)
+        return;
+    HASH_FIND_STR(hub->rooms, name + strlen(":room:"), room);
+    if (!room)
+        return;
+    if (may_read(room))
+        look_up_one(room);
+}
+
+void hub_lane_up(struct hub *hub, unsigned lane)
+{
+    look_up_lane(hub, lane, false);
+}
+
+void hub_lane_down(struct hub *hub, unsigned lane)
+{
+    struct room *room, *next;
+
+    HASH_ITER (hh, hub->rooms, room, next) {
+        if (room->lane != lane)
+            continue;
+        room->state = ROOM_SUBSCRIBING;
+        room->holds++;
+        tell_waiters(room, false);
+        hub_let_go(room);
+    }
+}
+
+void hub_message(struct hub *hub, const char *channel, const char *payload, size_t len)
+{
+    const char *name = strstr(channel, ":room:");
+    struct room *room = NULL;
+    struct event *event;
+
+    if (name)
+        HASH_FIND_STR(hub->rooms, name + strlen(":room:"), room);
+    if (!room || len == 0)
+        return;
+    if (*payload == '+' || *payload == '-') {
+        take_notice(room, payload, len);
+        return;
+    }
+    event = event_from_live(room->lane, payload, len);
+    if (event)
+        take_event(room, event);
+    else
+        log_warn("event_unreadable", "channel=%s", channel); /* the next one will find it missing */
+    event_drop(event);
+}
+
+/* The clock
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void room_destroy(struct room *room)
+{
+    struct hub *hub = room->hub;
+
+    fill_finish(room);
+    if (room->idle)
+        DL_DELETE2(hub->idle, room, idle_prev, idle_next);
+    bus_unsubscribe(hub->bus, room->channel);
+    queue_clear(&room->ring);
+    queue_clear(&room->held);
+    HASH_DELETE(hh, hub->rooms, room);
+    HASH_DELETE(hh_serial, hub->rooms_by_serial, room);
+    free(room);
+}
+
+static void judge_suspects(struct hub *hub)
+{
+    struct room *room, *next;
+
+    hub->suspects = false;
+    HASH_ITER (hh, hub->rooms, room, next) {
+        if (room->suspect > room->position && room->state == ROOM_LIVE && !room_is_behind(room)) {
+            hub->counts.deaf++;
+            log_warn("room_deaf", "room=%s lane=%u", hub_room_name(room), room->lane);
+            room->target = room->suspect;
+            bus_unsubscribe(hub->bus, room->channel);
+            bus_subscribe(hub->bus, room->lane, room->channel); /* reads `last` once more when confirmed */
+            fill_feed(room);
+        }
+        room->suspect = 0;
+    }
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    struct hub *hub = arg;
+    uint64_t now = monotonic_ms();
+
+    while (hub->idle && now - hub->idle->idle_since >= IDLE_MS)
+        room_destroy(hub->idle);
+    if (hub->suspects)
+        judge_suspects(hub);
+    if (now < hub->next_check)
+        return;
+    hub->next_check = now + CHECK_MS;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        if (bus_lane_is_up(hub->bus, lane)) {
+            hub_lane_up(hub, lane); /* those whose reading failed */
+            look_up_lane(hub, lane, true);
+        }
+    }
+}
+
+/* The interface
+ * ------------------------------------------------------------------------------------------------- */
+
+struct hub *hub_create(struct event_base *base, struct bus *bus, const struct hub_ops *ops, void *ctx)
+{
+    struct hub *hub = calloc(1, sizeof *hub);
+    struct timeval second = {.tv_sec = 1};
+
+    if (!hub)
+        return NULL;
+    hub->base = base;
+    hub->bus = bus;
+    hub->ops = ops;
+    hub->ctx = ctx;
+    hub->next_serial = 1;
+    hub->next_check = monotonic_ms() + CHECK_MS;
+    hub->tick = event_new(base, -1, EV_PERSIST, on_tick, hub);
+    if (!hub->tick || event_add(hub->tick, &second) < 0) {
+        hub_destroy(hub);
+        return NULL;
+    }
+    return hub;
+}
+
+void hub_destroy(struct hub *hub)
+{
+    struct room *room, *next;
+    struct lookup *lookup, *after;
+
+    if (!hub)
+        return;
+    HASH_ITER (hh, hub->rooms, room, next) {
+        tell_waiters(room, false);
+        room_destroy(room);
+    }
+    DL_FOREACH_SAFE (hub->lookups, lookup, after)
+        free(lookup);
+    for (int i = 0; i < DIALECTS_MAX; i++)
+        if (hub->encoded[i])
+            evbuffer_free(hub->encoded[i]);
+    if (hub->tick)
+        event_free(hub->tick);
+    free(hub);
+}
+
+static struct room *room_create(struct hub *hub, const char *name)
+{
+    struct room *room = calloc(1, sizeof *room);
+
+    if (!room)
+        return NULL;
+    room->hub = hub;
+    room->serial = hub->next_serial++;
+    room->lane = lane_of(name);
+    snprintf(room->chain, sizeof room->chain, "r:%s", name);
+    snprintf(room->channel, sizeof room->channel, "hubbub:{%u}:room:%s", room->lane, name);
+    HASH_ADD_KEYPTR(hh, hub->rooms, room->chain + 2, strlen(name), room);
+    HASH_ADD(hh_serial, hub->rooms_by_serial, serial, sizeof room->serial, room);
+    return room;
+}
+
+struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live)
+{
+    struct room *room;
+    struct waiter *waiter;
+
+    if (!bus_lane_is_up(hub->bus, lane_of(name)))
+        return NULL;
+    HASH_FIND_STR(hub->rooms, name, room);
+    if (!room) {
+        room = room_create(hub, name);
+        if (!room)
+            return NULL;
+        bus_subscribe(hub->bus, room->lane, room->channel);
+    }
+    *live = room->state == ROOM_LIVE;
+    if (!*live) {
+        waiter = malloc(sizeof *waiter);
+        if (!waiter)
+            abort();
+        waiter->token = token;
+        LL_APPEND(room->waiters, waiter);
+    }
+    room->holds++;
+    if (room->idle) {
+        room->idle = false;
+        DL_DELETE2(hub->idle, room, idle_prev, idle_next);
+    }
+    return room;
+}
+
+void hub_let_go(struct room *room)
+{
+    if (--room->holds > 0 || room->head || room->behind || room->idle)
+        return;
+    room->idle = true;
+    room->idle_since = monotonic_ms();
+    DL_APPEND2(room->hub->idle, room, idle_prev, idle_next);
+}
+
+struct member *hub_enter(struct room *room, void *owner, uint64_t serial, int dialect, bool echo,
+                         event_id since)
+{
+    struct member *member = calloc(1, sizeof *member);
+
+    if (!member)
+        return NULL;
+    member->room = room;
+    member->owner = owner;
+    member->serial = serial;
+    member->dialect = dialect;
+    member->echo = echo;
+    member->position = room->position;
+    if (since)
+        member->position =
+            since < room->target ? since : room->target; /* above the newest counts as the newest */
+    member->behind = member->position != room->position;
+    if (member->behind)
+        DL_APPEND(room->behind, member);
+    else
+        DL_APPEND(room->head, member);
+    room->holds++;
+    return member;
+}
+
+void hub_leave(struct member *member)
+{
+    struct room *room = member->room;
+
+    if (member->behind)
+        DL_DELETE(room->behind, member);
+    else
+        DL_DELETE(room->head, member);
+    free(member);
+    hub_let_go(room);
+}
+
+void hub_resume(struct member *member)
+{
+    if (member->behind)
+        fill_feed(member->room);
+}
+
+const char *hub_room_name(const struct room *room)
+{
+    return room->chain + 2;
+}
+
+unsigned hub_room_lane(const struct room *room)
+{
+    return room->lane;
+}
+
+const struct hub_counts *hub_counts(const struct hub *hub)
+{
+    return &hub->counts;
+}

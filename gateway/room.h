@@ -1,0 +1,126 @@
+#ifndef HUBBUB_ROOM_H
+#define HUBBUB_ROOM_H
+
+/*
+ * room: what hub.c and fill.c share.
+ */
+
+#include <uthash.h>
+
+#include "event.h"
+#include "hub.h"
+
+struct evbuffer;
+
+#define RING_EVENTS 256
+#define RING_BYTES (256 * 1024)
+#define HELD_EVENTS 4096
+#define HELD_BYTES (1024 * 1024)
+#define WALKS_MAX 8
+
+enum room_state {
+    ROOM_SUBSCRIBING, /* until the subscription is confirmed and the lane is up */
+    ROOM_READING,     /* the newest id was asked for */
+    ROOM_LIVE,
+};
+
+/* Events in order, oldest first; `size` is their sum. */
+struct queue {
+    struct event **events;
+    size_t first, count, room, size;
+};
+
+/*
+ * The ids of a stretch of the chain, from which those behind are fed.  Made when somebody is behind what the
+ * ring holds; freed when nobody is behind.
+ */
+struct fill {
+    event_id low, high; /* covers the events above `low` up to `high` */
+    event_id at;        /* while collecting: where the walk goes on */
+    bool collecting;
+    event_id *ids; /* newest first while collecting, then oldest first */
+    size_t count, room;
+};
+
+struct room {
+    struct hub *hub;
+    uint64_t serial;
+    unsigned lane, holds;
+    enum room_state state;
+    event_id position, target; /* behind while position < target; 0: not known yet */
+    event_id suspect;          /* `last` as the check found it, above the position */
+    struct queue ring, held;
+    struct member *head; /* members at the position */
+    struct member *behind;
+    struct waiter *waiters; /* holders that wait for ROOM_LIVE */
+    struct fill *fill;
+    bool walking; /* a walk is under way: one command without its answer */
+    bool in_line; /* for one of the WALKS_MAX */
+    bool idle;    /* on the hub's list of rooms that nobody needs */
+    uint64_t idle_since;
+    struct room *line_prev, *line_next, *idle_prev, *idle_next;
+    UT_hash_handle hh, hh_serial;
+    char chain[CHAIN_MAX_BYTES]; /* "r:NAME" */
+    char channel[ROOM_MAX_BYTES + 24];
+};
+
+struct hub {
+    struct event_base *base;
+    struct bus *bus;
+    const struct hub_ops *ops;
+    void *ctx;
+    struct room *rooms, *rooms_by_serial;
+    struct room *idle; /* nobody is in them; oldest first; they leave after a while or when somebody enters */
+    struct room *line; /* wait for a walk; leave when they get one */
+    unsigned walks;
+    uint64_t next_serial, next_check;
+    bool suspects;
+    struct lookup *lookups;
+    struct event *tick;
+    struct evbuffer *encoded[DIALECTS_MAX]; /* what is being handed out, once per dialect */
+    struct hub_counts counts;
+};
+
+/* hub.c, for fill.c
+ * ------------------------------------------------------------------------------------------------ */
+
+/* Hands the next event of the chain to all at the head, and moves the room's position.  Borrows `event`. */
+void room_accept(struct room *room, struct event *event);
+
+/* Hands `event` to one member and moves its position.  hub_encode_begin was called before the first. */
+void room_deliver(struct room *room, struct member *member, const struct event *event, uint64_t origin);
+
+/* Forgets what was encoded before. */
+void hub_encode_begin(struct hub *hub);
+
+/* Moves the position of `room` to `until` without events, and tells those at the head. */
+void room_skip(struct room *room, event_id until);
+
+/* Tells one member that what lies between its position and `until` is not to be had, and moves it there. */
+void member_skip(struct member *member, event_id until);
+
+/* Moves a member to the list where it belongs. */
+void member_set_behind(struct member *member, bool behind);
+
+/* Hands on what was held back and fits now. */
+void room_try_held(struct room *room);
+
+bool room_is_behind(const struct room *room);
+
+/* The position from which the ring leads on. */
+event_id room_ring_start(const struct room *room);
+
+/* fill.c
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+/* Feeds all in `room` that are behind and ready, the room itself included, as far as that goes now. */
+void fill_feed(struct room *room);
+
+/* Frees what the fill of a room that goes away holds. */
+void fill_finish(struct room *room);
+
+/* The next rooms in line get their walks. */
+void fill_next_in_line(struct hub *hub);
+
+#endif

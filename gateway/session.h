@@ -1,0 +1,218 @@
+#ifndef HUBBUB_SESSION_H
+#define HUBBUB_SESSION_H
+
+/*
+ * session: one client's state machine, and the set of all of them.
+ *
+ *     new --LOGIN--> logging in --> active --LOGOUT, end of file, SIGTERM--> logging out --> closed
+ *      ^                 |            |                                                        ^
+ *      +---- refused ----+            +--- broken, timeout, replaced, ... ---------------------+
+ *
+ * While something that needs Redis is under way (`doing`) the session's input waits, so that answers come in
+ * the order of the requests.  Chats alone do not wait: any number may be in flight, and their acks follow the
+ * room's order.
+ *
+ * session.c has the state machine and the table of verbs, chat.c what becomes of a chat, sessions.c the set,
+ * and what the bus, the hub, presence and conns tell it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uthash.h>
+
+#include "conn.h"
+#include "dialect.h"
+#include "event.h"
+#include "hub.h"
+#include "presence.h"
+
+struct bus;
+struct settings;
+
+#define DIGEST_MAX_BYTES 33 /* BLAKE2b-128 in hex, with NUL */
+#define SESSION_ROOMS_MAX 100
+#define ERRORS_MAX 10
+#define CHATS_MAX 1024 /* of one session without an ack; then it is not read */
+
+enum session_state { SESSION_NEW, SESSION_LOGGING_IN, SESSION_ACTIVE, SESSION_LOGGING_OUT, SESSION_CLOSED };
+
+/* What is under way, and keeps the input waiting. */
+enum doing {
+    DOING_NOTHING,
+    DOING_LOGIN,  /* the room, then the name */
+    DOING_JOIN,   /* the room, then presence */
+    DOING_MOVE,   /* the same, and then leaving the old room as in DOING_LEAVE */
+    DOING_LEAVE,  /* the answers to the chats in the room, then presence */
+    DOING_LOGOUT, /* the answers to all chats, then the name's release */
+    DOING_WHO,
+    DOING_ROOMS,
+    DOING_CHAT, /* the lane has too many publishes without an answer */
+};
+
+/* A chat without its ack.  Enters when it is said; leaves when it was acknowledged or refused, or with its
+ * session. */
+struct chat {
+    uint64_t token;
+    struct session *session;
+    struct member *member;
+    event_id id;              /* 0: not answered yet; else it waits for the member's position */
+    char *ref;                /* or NULL */
+    struct chat *prev, *next; /* the session's, in the order in which they were said */
+    UT_hash_handle hh;
+};
+
+struct session {
+    struct sessions *sessions;
+    uint64_t serial;
+    char id[SESSION_MAX_BYTES];
+    enum session_state state;
+    struct conn *conn;
+    const struct dialect *dialect;
+    int dialect_number;
+    struct decoder *decoder;
+    long idle_seconds;
+    bool eof;
+    char address[64];
+
+    char shown[NAME_MAX_BYTES], name[NAME_MAX_BYTES]; /* as given, folded */
+    char key[DIGEST_MAX_BYTES];                       /* or "-" */
+    bool echo;
+    struct member *members; /* the rooms it is in */
+    size_t n_members;
+    struct member *current; /* where its chats go; NULL: it left that */
+    struct chat *chats;
+    size_t n_chats;
+
+    enum doing doing;
+    char *ref;         /* of the request under way, or NULL */
+    enum verb verb;    /* of the request under way */
+    struct room *room; /* being entered: held */
+    event_id since;    /* to go on from there */
+    struct member *leaving;
+    char *listed;         /* the room of DOING_WHO */
+    bool asked;           /* presence was asked for the last step */
+    enum error_code last; /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
+    char *stalled;        /* DOING_CHAT: the body ... */
+    char *stalled_ref;    /* ... the ref ... */
+    char stalled_digest[DIGEST_MAX_BYTES];
+    struct member *stalled_member;
+
+    double tokens; /* of the rate limit */
+    uint64_t tokens_at;
+    unsigned errors; /* in a row */
+    bool rejected;   /* the request at hand */
+    bool held;       /* presence named it; see held() in sessions.c */
+
+    UT_hash_handle hh;
+    struct session *free_next; /* closed in this turn */
+};
+
+struct sessions {
+    const struct settings *settings;
+    struct bus *bus;
+    struct hub *hub;
+    struct presence *presence;
+    struct conns *conns;
+    struct session *by_serial;
+    struct chat *chats;
+    struct session *closed; /* to be freed at the end of the turn */
+    uint64_t next_serial, next_token;
+    bool draining;
+};
+
+/* sessions.c
+ * -------------------------------------------------------------------------------------------------------- */
+
+extern const struct conn_ops sessions_conn_ops;
+extern const struct hub_ops sessions_hub_ops;           /* ctx: struct sessions */
+extern const struct presence_ops sessions_presence_ops; /* ctx: struct sessions */
+
+void sessions_init(struct sessions *sessions, const struct settings *settings);
+void sessions_finish(struct sessions *sessions);
+
+/* Takes the connected socket `fd` of a client at `address` that speaks dialect number `dialect`. */
+void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_seconds, const char *address);
+
+/* To be called at the end of each loop turn: frees what was closed. */
+void sessions_end_turn(struct sessions *sessions);
+
+/* From the bus. */
+void sessions_published(struct sessions *sessions, uint64_t token, bool good, event_id id);
+void sessions_roomy(struct sessions *sessions, unsigned lane);
+
+/* Logs everybody out, telling them that the gateway shuts down.  Done when sessions_count() is 0. */
+void sessions_drain(struct sessions *sessions);
+
+/* Tells and closes those that are still there. */
+void sessions_abandon(struct sessions *sessions);
+
+size_t sessions_count(const struct sessions *sessions);
+
+struct session *session_by_serial(struct sessions *sessions, uint64_t serial);
+
+/* The session of this id if it is one of this gateway's, else NULL. */
+struct session *session_by_id(struct sessions *sessions, const char *id);
+
+/* session.c
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* Handles what has arrived, up to a budget. */
+void session_read(struct session *session);
+
+/*
+ * The one way out: tells the client `tell` unless that is ERROR_NONE, leaves its rooms, releases its name if
+ * `holds_name`, and closes.  `reason` is for the log.
+ */
+void session_close(struct session *session, enum error_code tell, const char *reason, bool holds_name);
+
+/* Starts a log-out at whose end the client is told `last`. */
+void session_log_out(struct session *session, enum error_code last);
+
+/* Answers the request `verb` with an error; `text` may be NULL for the usual sentence. */
+void session_error(struct session *session, enum verb verb, const char *ref, enum error_code code,
+                   const char *text);
+
+void session_reply(struct session *session, const struct reply *reply);
+
+/* What was under way goes on: the room can be entered, presence has answered, a chat was answered, ... */
+void session_room_ready(struct session *session, bool good);
+void session_presence(struct session *session, enum presence_result result, long count,
+                      const char *const *names, size_t n_names);
+void session_listed(struct session *session, long count, const char **names, const long *counts,
+                    size_t n_names);
+void session_go_on(struct session *session);
+void session_timeout(struct session *session);
+
+/* The request under way is done: the input goes on. */
+void session_done(struct session *session);
+
+/* chat.c
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+/* Says `text` in the member's room; the ack or an error follows. */
+void chat_say(struct session *session, struct member *member, const char *text, const char *ref);
+
+/* Publishes what waited for the lane.  False: it is full again. */
+bool chat_unstall(struct session *session);
+
+/* Redis has answered, or the chat is known not to have arrived. */
+void chat_published(struct chat *chat, bool good, event_id id);
+
+/* The member's position has moved: acknowledges what it has reached, or everything that was answered if
+ * `all`. */
+void chat_acknowledge(struct session *session, struct member *member, bool all);
+
+/* True if chats of the session (in the member's room, unless NULL) are without an answer of Redis. */
+bool chat_is_unanswered(const struct session *session, const struct member *member);
+
+/* Forgets all chats of the session. */
+void chat_forget(struct session *session);
+
+/* The digest of a secret that the client chose, in hex. */
+void digest_key(const char *key, char digest[DIGEST_MAX_BYTES]);
+
+#endif

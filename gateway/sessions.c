@@ -1,0 +1,301 @@
+/*
+ * sessions: the set of all sessions of this gateway, and what conns, the hub, presence and the bus tell it.
+ *
+ * Sessions are named by number to the outside: an answer for a number that is not here any more is for
+ * somebody who left, and is dropped.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "bus.h"
+#include "log.h"
+#include "session.h"
+#include "settings.h"
+
+void sessions_init(struct sessions *sessions, const struct settings *settings)
+{
+    memset(sessions, 0, sizeof *sessions);
+    sessions->settings = settings;
+    sessions->next_serial = sessions->next_token = 1;
+}
+
+void sessions_end_turn(struct sessions *sessions)
+{
+    struct session *session;
+
+    while ((session = sessions->closed)) {
+        sessions->closed = session->free_next;
+        session->dialect->decoder_destroy(session->decoder);
+        free(session);
+    }
+}
+
+void sessions_finish(struct sessions *sessions)
+{
+    sessions_abandon(sessions);
+    sessions_end_turn(sessions);
+}
+
+size_t sessions_count(const struct sessions *sessions)
+{
+    return HASH_COUNT(sessions->by_serial);
+}
+
+struct session *session_by_serial(struct sessions *sessions, uint64_t serial)
+{
+    struct session *session;
+
+    HASH_FIND(hh, sessions->by_serial, &serial, sizeof serial, session);
+    return session;
+}
+
+struct session *session_by_id(struct sessions *sessions, const char *id)
+{
+    const char *number = strrchr(id, '-');
+    struct session *session = number ? session_by_serial(sessions, strtoull(number + 1, NULL, 10)) : NULL;
+
+    return session && strcmp(session->id, id) == 0 ? session : NULL;
+}
+
+void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_seconds, const char *address)
+{
+    struct session *session = calloc(1, sizeof *session);
+    struct conn *conn = conn_create(sessions->conns, fd); /* closes fd if there is no memory */
+
+    if (!session || !conn)
+        abort();
+    session->sessions = sessions;
+    session->serial = sessions->next_serial++;
+    session->conn = conn;
+    session->dialect = dialects[dialect];
+    session->dialect_number = dialect;
+    session->decoder = session->dialect->decoder_create();
+    if (!session->decoder)
+        abort();
+    session->idle_seconds = idle_seconds;
+    session->verb = VERBS;
+    session->tokens = (double)sessions->settings->burst;
+    session->tokens_at = monotonic_ms();
+    snprintf(session->id, sizeof session->id, "%s-%llu", bus_incarnation(sessions->bus),
+             (unsigned long long)session->serial);
+    snprintf(session->address, sizeof session->address, "%s", address);
+    HASH_ADD(hh, sessions->by_serial, serial, sizeof session->serial, session);
+    conn_set_timeout(conn, sessions->settings->login_timeout, false);
+    conn_set_owner(conn, session);
+}
+
+void sessions_drain(struct sessions *sessions)
+{
+    struct session *session, *next;
+
+    sessions->draining = true;
+    HASH_ITER (hh, sessions->by_serial, session, next) {
+        conn_pause(session->conn, true);
+        conn_set_timeout(session->conn, 0, false);
+        if (session->doing == DOING_NOTHING)
+            session_done(session); /* which logs it out */
+        else if (session->doing == DOING_LOGIN && session->state == SESSION_LOGGING_IN)
+            session_close(session, ERROR_SHUTTING_DOWN, "shutting-down", true);
+    }
+}
+
+void sessions_abandon(struct sessions *sessions)
+{
+    struct session *session, *next;
+
+    HASH_ITER (hh, sessions->by_serial, session, next)
+        session_close(session, ERROR_SHUTTING_DOWN, "shutting-down", true);
+}
+
+/* From the bus
+ * ----------------------------------------------------------------------------------------------------- */
+
+void sessions_published(struct sessions *sessions, uint64_t token, bool good, event_id id)
+{
+    struct chat *chat;
+
+    HASH_FIND(hh, sessions->chats, &token, sizeof token, chat);
+    if (chat)
+        chat_published(chat, good, id);
+}
+
+void sessions_roomy(struct sessions *sessions, unsigned lane)
+{
+    struct session *session, *next;
+
+    /* Rare enough to look at all: 4,096 publishes were under way. */
+    HASH_ITER (hh, sessions->by_serial, session, next)
+        if (session->stalled && hub_room_lane(session->stalled_member->room) == lane &&
+            !chat_unstall(session))
+            return;
+}
+
+/* From conns
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void on_input(void *owner)
+{
+    session_read(owner);
+}
+
+static void on_eof(void *owner)
+{
+    struct session *session = owner;
+
+    session->eof = true;
+    session_read(session);
+}
+
+static void on_gone(void *owner)
+{
+    session_close(owner, ERROR_NONE, "gone", true);
+}
+
+static void on_drained(void *owner)
+{
+    struct session *session = owner;
+    struct member *member;
+
+    DL_FOREACH2(session->members, member, own_next)
+    hub_resume(member);
+    conn_again(session->conn);
+}
+
+static void on_stuck(void *owner)
+{
+    session_close(owner, ERROR_SLOW_CONSUMER, "slow-consumer", true);
+}
+
+static void on_timeout(void *owner)
+{
+    session_timeout(owner);
+}
+
+const struct conn_ops sessions_conn_ops = {on_input, on_eof, on_gone, on_drained, on_stuck, on_timeout};
+
+/* From the hub
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void hub_send(void *owner, const void *data, size_t len)
+{
+    struct session *session = owner;
+
+    conn_send(session->conn, data, len);
+}
+
+static bool hub_ready(void *owner)
+{
+    struct session *session = owner;
+
+    return !conn_is_slow(session->conn);
+}
+
+static void hub_reached(void *owner, struct member *member)
+{
+    chat_acknowledge(owner, member, false);
+}
+
+static uint64_t hub_serial_of(void *ctx, const char *id)
+{
+    struct session *session = session_by_id(ctx, id);
+
+    return session ? session->serial : 0;
+}
+
+static void hub_room_ready(void *ctx, uint64_t token, bool good)
+{
+    struct session *session = session_by_serial(ctx, token);
+
+    if (session)
+        session_room_ready(session, good);
+}
+
+const struct hub_ops sessions_hub_ops = {hub_send, hub_ready, hub_reached, hub_serial_of, hub_room_ready};
+
+/* From presence
+ * ---------------------------------------------------------------------------------------------------- */
+
+static void presence_answered(void *ctx, uint64_t token, enum presence_result result, long count,
+                              const char *const *names, size_t n_names)
+{
+    struct session *session = session_by_serial(ctx, token);
+
+    if (session)
+        session_presence(session, result, count, names, n_names);
+}
+
+static void presence_listed(void *ctx, uint64_t token, long count, const char **names, const long *counts,
+                            size_t n_names)
+{
+    struct session *session = session_by_serial(ctx, token);
+
+    if (session)
+        session_listed(session, count, names, counts, n_names);
+}
+
+static void presence_lost(void *ctx, const char *id, bool replaced)
+{
+    struct session *session = session_by_id(ctx, id);
+
+    /* One that is still logging in has a claim under way, which must not win the name back. */
+    if (session)
+        session_close(session, replaced ? ERROR_REPLACED : ERROR_USERNAME_TAKEN,
+                      replaced ? "replaced" : "username-taken", session->state == SESSION_LOGGING_IN);
+}
+
+static void presence_reclaim_all(void *ctx)
+{
+    struct sessions *sessions = ctx;
+    struct session *session, *next;
+
+    HASH_ITER (hh, sessions->by_serial, session, next) {
+        const char *rooms[SESSION_ROOMS_MAX + 1];
+        struct member *member;
+        size_t n = 0;
+        char *record;
+
+        if (session->state != SESSION_ACTIVE || !session->members)
+            continue;
+        DL_FOREACH2(session->members, member, own_next)
+        rooms[n++] = hub_room_name(member->room);
+        record = session_open_record(session->id, session->shown, sessions->settings->gateway,
+                                     session->dialect->name, session->address);
+        if (!record)
+            abort();
+        presence_reclaim(sessions->presence,
+                         &(struct claim){.name = session->name,
+                                         .shown = session->shown,
+                                         .session = session->id,
+                                         .key = session->key,
+                                         .room = rooms[0],
+                                         .record = record},
+                         rooms + 1, n - 1);
+        free(record);
+    }
+}
+
+static void presence_held(void *ctx, const char *const *names, const char *const *ids, size_t n)
+{
+    struct sessions *sessions = ctx;
+    struct session *session, *next;
+
+    for (size_t i = 0; i < n; i++) {
+        session = session_by_id(sessions, ids[i]);
+        if (session && session->state != SESSION_NEW && strcmp(session->name, names[i]) == 0)
+            session->held = true;
+        else
+            presence_release(sessions->presence, names[i], ids[i], 0);
+    }
+    HASH_ITER (hh, sessions->by_serial, session, next) {
+        if (!session->held && session->state == SESSION_ACTIVE)
+            session_close(session, ERROR_REPLACED, "replaced", false);
+        session->held = false;
+    }
+}
+
+const struct presence_ops sessions_presence_ops = {presence_answered, presence_listed, presence_lost,
+                                                   presence_reclaim_all, presence_held};
