@@ -38,8 +38,9 @@ static void on_readyz(struct evhttp_request *request, void *arg)
 {
     struct metrics *metrics = arg;
     const char *why = "ready";
+    bool ready = metrics->ready(metrics->ctx, &why);
 
-    answer(request, metrics->ready(metrics->ctx, &why) ? 200 : 503, why);
+    answer(request, ready ? 200 : 503, why);
 }
 
 struct metrics *metrics_create(struct event_base *base, const char *address, metrics_ready_fn *ready,
