@@ -46,8 +46,10 @@ redisContext *another_connection(void)
     struct timeval deadline = {.tv_sec = DEADLINE_SECONDS};
     redisContext *context;
 
-    if (!port)
-        fail_msg("TEST_REDIS_PORT is not set: run this under tests/with_servers.py --redis");
+    if (!port) {
+        fputs("TEST_REDIS_PORT is not set: run this under tests/with_servers.py --redis\n", stderr);
+        exit(2);
+    }
     context = redisConnectWithTimeout("127.0.0.1", atoi(port), deadline);
     assert_non_null(context);
     assert_int_equal(context->err, 0);
@@ -262,7 +264,7 @@ char *dataset(void)
     size_t size;
     FILE *out = open_memstream(&made, &size);
 
-    qsort(keys->element, keys->elements, sizeof keys->element[0], compare_keys);
+    qsort(keys->element, keys->elements, sizeof(redisReply *), compare_keys);
     for (size_t i = 0; i < keys->elements; i++) {
         redisReply *value = command("DUMP %s", keys->element[i]->str);
 
@@ -289,7 +291,7 @@ uint64_t redis_clock(void)
 
 int compare_ids(const char *a, const char *b)
 {
-    event_id first, second;
+    event_id first = 0, second = 0;
 
     if (!id_from_stream(a, strlen(a), 0, &first) || !id_from_stream(b, strlen(b), 0, &second))
         fail_msg("not ids: %s, %s", a, b);

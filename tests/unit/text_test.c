@@ -121,7 +121,7 @@ static void test_4096_bytes_after_trimming_and_no_more(void **state)
 static void test_4096_bytes_count_lf_for_crlf(void **state)
 {
     for (size_t i = 0; i < TEXT_MAX_BYTES / 2; i++)
-        memcpy(text + 3 * i, "x\r\n", 3);
+        strcpy(text + 3 * i, "x\r\n");
     strcpy(text + 3 * (TEXT_MAX_BYTES / 2) - 2, "y");
     assert_true(text_clean(text));
     assert_int_equal(strlen(text), TEXT_MAX_BYTES);
