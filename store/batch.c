@@ -197,14 +197,12 @@ static enum answer compare(struct part *part)
     return answer;
 }
 
-/* Tries to store the part once. */
-static enum answer try_once(struct part *part, bool *made)
+/* Tries to store the part once; its months are there. */
+static enum answer try_once(struct part *part)
 {
-    enum answer answer = make_months(part, made);
+    enum answer answer = resolve_names(part);
     size_t stored = 0;
 
-    if (answer == ANSWER_OK)
-        answer = resolve_names(part);
     if (answer != ANSWER_OK)
         return answer;
     fill_arguments(part);
@@ -219,16 +217,22 @@ static enum answer try_once(struct part *part, bool *made)
     return answer;
 }
 
-/* A month may have gone since it was seen: then it is made, and everything tried again. */
+/* A month may have gone since it was seen (23514 says that, and other things): then it is made, and all tried
+ * again. */
 static enum answer try_part(struct part *part)
 {
     bool made;
-    enum answer answer = try_once(part, &made);
+    enum answer answer = make_months(part, &made), again;
 
+    if (answer == ANSWER_OK)
+        answer = try_once(part);
     if (answer != ANSWER_REFUSED || strcmp(database_state(part->history->database), "23514") != 0)
         return answer;
     months_forget(&part->history->months);
-    return try_once(part, &made);
+    again = make_months(part, &made);
+    if (again != ANSWER_OK)
+        return again;
+    return made ? try_once(part) : answer;
 }
 
 /* Halves what was refused until what is refused stands alone, and goes to quarantine. */

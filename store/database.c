@@ -144,30 +144,33 @@ static bool await(struct database *database, int64_t until)
         struct pollfd fd = {.fd = PQsocket(database->connection), .events = POLLIN};
         int left = PQflush(database->connection);
 
-        if (left < 0)
-            return false;
         if (left == 0 && !PQisBusy(database->connection))
             return true;
         if (left > 0)
             fd.events |= POLLOUT;
-        if (!wait_poll(&fd, 1, until)) {
-            note(database, "", "a statement was not answered in time");
+        if (left < 0) {
+            lose(database, PQerrorMessage(database->connection));
             return false;
         }
-        if (fd.revents & (POLLIN | POLLERR | POLLHUP) && !PQconsumeInput(database->connection))
+        if (!wait_poll(&fd, 1, until)) {
+            lose(database, "a statement was not answered in time");
             return false;
+        }
+        if (fd.revents & (POLLIN | POLLERR | POLLHUP) && !PQconsumeInput(database->connection)) {
+            lose(database, PQerrorMessage(database->connection));
+            return false;
+        }
     }
 }
 
-/* Takes all results of a statement; the last one, or the first error, is what counts.  NULL: the connection
- * is lost. */
+/* Takes all results of a statement; the last one, or the first error, counts.  NULL: the connection is lost.
+ */
 static PGresult *collect(struct database *database)
 {
     int64_t until = wait_now() + STATEMENT_MS;
     PGresult *kept = NULL, *next;
 
     for (;;) {
-        database->error[0] = '\0';
         if (!await(database, until)) {
             PQclear(kept);
             return NULL;
@@ -232,13 +235,8 @@ enum answer database_run(struct database *database, const char *sql, const struc
     if (!send_statement(database, sql, arguments))
         return lose(database, PQerrorMessage(database->connection));
     rows = collect(database);
-    if (!rows) {
-        char error[sizeof database->error];
-
-        snprintf(error, sizeof error, "%s",
-                 database->error[0] ? database->error : PQerrorMessage(database->connection));
-        return lose(database, error);
-    }
+    if (!rows)
+        return ANSWER_LOST;
     answer = judge(database, rows);
     if (answer == ANSWER_OK && result)
         *result = rows;
