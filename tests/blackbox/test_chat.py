@@ -83,7 +83,7 @@ def test_rooms_lists_rooms_with_their_people(hubbub):
     assert rooms["rooms-one"] == 2 and rooms["rooms-two"] == 1
 
 
-@pytest.mark.parametrize("again", ["taken-alice", "TAKEN-Alice", "taken－alice"])
+@pytest.mark.parametrize("again", ["taken-alice", "TAKEN-Alice", "ｔａｋｅｎ-alice"])
 def test_a_name_in_use_is_taken_on_every_gateway_however_it_is_written(hubbub, again):
     holder = hubbub.json("taken-alice", 1)
     for gateway in (1, 2):
