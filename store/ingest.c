@@ -52,8 +52,6 @@ static enum history_start keep_database(struct ingest *ingest)
 
     if (database_is_up(ingest->history.database))
         return HISTORY_UP;
-    if (wait_now() < ingest->backoff.due)
-        return HISTORY_DOWN;
     start = history_connect(&ingest->history, cursors);
     if (start == HISTORY_UP) {
         log_info("postgres_connected", "schema=%d", SCHEMA_VERSION);
@@ -63,13 +61,11 @@ static enum history_start keep_database(struct ingest *ingest)
     return start;
 }
 
-/* Notes that the database went away, if it did: why is logged once per trouble. */
-static void note_database(struct ingest *ingest)
+/* Sets the time of the next attempt; why it is away is logged once per trouble. */
+static void note_loss(struct ingest *ingest)
 {
-    struct database *database = ingest->history.database;
-
-    if (!database_is_up(database) && wait_now() >= ingest->backoff.due && backoff_fail(&ingest->backoff))
-        log_warn("postgres_lost", "error=%s", database_error(database));
+    if (backoff_fail(&ingest->backoff))
+        log_warn("postgres_lost", "error=%s", database_error(ingest->history.database));
 }
 
 /* Waits until a server answers, or until something is due. */
@@ -138,6 +134,7 @@ static void turn(struct ingest *ingest)
 int ingest_run(const struct settings *settings)
 {
     static struct ingest ingest;
+    enum history_start start;
     int status = 0;
 
     if (!init(&ingest, settings)) {
@@ -146,17 +143,19 @@ int ingest_run(const struct settings *settings)
         return 1;
     }
     while (!wait_stopping()) {
-        enum history_start start = keep_database(&ingest);
-
+        if (wait_now() < ingest.backoff.due && !database_is_up(ingest.history.database)) {
+            wait_poll(NULL, 0, ingest.backoff.due);
+            continue;
+        }
+        start = keep_database(&ingest);
         if (start == HISTORY_WRONG) {
             status = 1;
             break;
         }
         if (start == HISTORY_UP)
             turn(&ingest);
-        else if (wait_now() < ingest.backoff.due)
-            wait_poll(NULL, 0, ingest.backoff.due);
-        note_database(&ingest);
+        if (!database_is_up(ingest.history.database))
+            note_loss(&ingest);
     }
     finish(&ingest);
     return status;
