@@ -228,8 +228,9 @@ static enum answer try_part(struct part *part)
         answer = try_once(part);
     if (answer != ANSWER_REFUSED || strcmp(database_state(part->history->database), "23514") != 0)
         return answer;
-    months_forget(&part->history->months);
-    again = make_months(part, &made);
+    again = months_init(&part->history->months, part->history->database);
+    if (again == ANSWER_OK)
+        again = make_months(part, &made);
     if (again != ANSWER_OK)
         return again;
     return made ? try_once(part) : answer;

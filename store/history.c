@@ -72,8 +72,9 @@ void history_make_months(struct history *history)
 
     if (wait_now() < history->months_due)
         return;
-    months_forget(&history->months);
-    answer = months_make_ahead(&history->months, history->database);
+    answer = months_init(&history->months, history->database);
+    if (answer == ANSWER_OK)
+        answer = months_make_ahead(&history->months, history->database);
     history->months_due = wait_now() + (answer == ANSWER_OK ? DAY_MS : RETRY_MS);
     if (answer != ANSWER_OK)
         log_warn("months_not_made", "error=%s", database_error(history->database));
@@ -88,8 +89,7 @@ enum history_start history_connect(struct history *history, event_id cursors[LAN
     if (!database_connect(history->database))
         return HISTORY_DOWN;
     start = check_schema(history);
-    if (start == HISTORY_UP && (months_init(&history->months, history->database) != ANSWER_OK ||
-                                history_cursors(history, cursors) != ANSWER_OK))
+    if (start == HISTORY_UP && history_cursors(history, cursors) != ANSWER_OK)
         start = HISTORY_DOWN;
     if (start != HISTORY_UP) {
         database_close(history->database);

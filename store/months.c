@@ -20,11 +20,6 @@ static unsigned month_of(event_id id)
     return month >= 0 && month < MONTHS_MAX ? (unsigned)month : 0;
 }
 
-void months_forget(struct months *months)
-{
-    memset(months->known, 0, sizeof months->known);
-}
-
 static enum answer ask_oldest(struct months *months, struct database *database)
 {
     PGresult *rows;
@@ -40,7 +35,7 @@ static enum answer ask_oldest(struct months *months, struct database *database)
 
 enum answer months_init(struct months *months, struct database *database)
 {
-    months_forget(months);
+    memset(months->known, 0, sizeof months->known);
     return ask_oldest(months, database);
 }
 

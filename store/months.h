@@ -27,7 +27,4 @@ enum answer months_make(struct months *months, struct database *database, event_
 /* Makes the current month and the two after it. */
 enum answer months_make_ahead(struct months *months, struct database *database);
 
-/* Forgets that any month is there. */
-void months_forget(struct months *months);
-
 #endif

@@ -18,6 +18,7 @@
 #define READY_SECONDS 20
 
 const char *store_path, *migrations_path;
+int redis_addresses_used = 1;
 
 static struct {
     pid_t pid; /* 0: does not run */
@@ -248,14 +249,17 @@ const char *sql_state(const char *url, const char *text)
 
 void store_launch(int n)
 {
-    char redis_url[64];
+    char redis_url[512];
+    size_t len = 0;
     int log;
 
     strcpy(stores[n].log, "/tmp/hubbub-store-test-XXXXXX");
     log = mkstemp(stores[n].log);
     if (log < 0)
         give_up("mkstemp");
-    snprintf(redis_url, sizeof redis_url, "redis://127.0.0.1:%s", environment("TEST_REDIS_PORT"));
+    for (int i = 0; i < redis_addresses_used; i++)
+        len += (size_t)snprintf(redis_url + len, sizeof redis_url - len, "%sredis://127.0.0.1:%s",
+                                i ? "," : "", environment("TEST_REDIS_PORT"));
     stores[n].pid = fork();
     if (stores[n].pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

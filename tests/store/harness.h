@@ -35,6 +35,9 @@ void harness_arguments(int argc, char **argv);
 int harness_setup(void **state);
 int harness_teardown(void **state);
 
+/* How often the next store is told the Redis server: it takes each for another one. */
+extern int redis_addresses_used;
+
 /* Starts store `n` and waits until it is ready. */
 void store_start(int n);
 /* The same without waiting. */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "harness.h"
+#include "name.h"
 
 #define HI "{\"from\":\"Alice\",\"session\":\"t1-1\",\"room\":\"lobby\",\"text\":\"hi\"}"
 
@@ -162,6 +163,36 @@ static void test_more_than_a_hundred_thousand_young_entries_are_trimmed(void **s
     await_sql(10, "select count(*) = 101234 from history");
 }
 
+static void test_a_full_redis_is_read_and_trimmed(void **state)
+{
+    store_start(0);
+    store_signal(0, SIGKILL);
+    fill(now_ms() - 3600000, 20000);
+    freeReplyObject(redis("CONFIG SET maxmemory 1mb"));
+    store_start(0);
+    await_length(10000);
+    freeReplyObject(redis("CONFIG SET maxmemory 0"));
+    assert_string_equal(sql("select count(*) from history"), "20000");
+}
+
+static void test_the_lanes_of_several_servers_are_all_read(void **state)
+{
+    redis_addresses_used = 3;
+    store_start(0);
+    redis_addresses_used = 1;
+    for (unsigned lane = 0; lane < 8; lane++) {
+        char room[8], chain[10], body[128];
+
+        for (int i = 0; snprintf(room, sizeof room, "r%d", i) > 0 && lane_of(room) != lane; i++)
+            ;
+        snprintf(chain, sizeof chain, "r:%s", room);
+        snprintf(body, sizeof body,
+                 "{\"from\":\"Alice\",\"session\":\"t1-1\",\"room\":\"%s\",\"text\":\"hi\"}", room);
+        add(lane, "*", chain, "0-0", body);
+    }
+    await_sql(5, "select count(*) = 8 and count(distinct room) = 8 from history");
+}
+
 static void test_trimmed_entries_are_no_hole_for_the_next_store(void **state)
 {
     fill(now_ms() - 3600000, 12000);
@@ -178,7 +209,6 @@ static void test_entries_trimmed_before_they_were_stored_are_a_hole(void **state
     publish("Alice", "first");
     await_sql(5, "select count(*) = 1 from history");
     store_signal(0, SIGKILL);
-    freeReplyObject(redis("SET hubbub:{6}:trimmed 9000000000-0"));
     freeReplyObject(redis("SET hubbub:{6}:trimmed 4000000000000-0"));
     store_start(0);
     assert_true(store_logged(0, "event=hole"));
@@ -236,6 +266,8 @@ int main(int argc, char **argv)
         STORE_TEST(test_old_entries_are_trimmed_to_ten_thousand),
         STORE_TEST(test_young_entries_are_kept_beyond_ten_thousand),
         STORE_TEST(test_more_than_a_hundred_thousand_young_entries_are_trimmed),
+        STORE_TEST(test_a_full_redis_is_read_and_trimmed),
+        STORE_TEST(test_the_lanes_of_several_servers_are_all_read),
         STORE_TEST(test_trimmed_entries_are_no_hole_for_the_next_store),
         STORE_TEST(test_entries_trimmed_before_they_were_stored_are_a_hole),
         STORE_TEST(test_a_lost_event_is_missing_in_the_audit),
