@@ -3,6 +3,8 @@ kill what it likes; `make_hubbub` makes one to measure.  Each fails if anything 
 
 import pytest
 
+from alongside import (pytest_collection_finish, pytest_collection_modifyitems,  # noqa: F401
+                       pytest_configure, pytest_pyfunc_call, pytest_sessionfinish)
 from hubbub import Hubbub
 
 
