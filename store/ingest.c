@@ -1,5 +1,6 @@
 #include "ingest.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -22,6 +23,7 @@ static bool init(struct ingest *ingest, const struct settings *settings)
 
     *ingest = (struct ingest){.settings = settings};
     ingest->server_count = redis_addresses(settings->redis_url, addresses);
+    assert(ingest->server_count > 0); /* settings_init has seen to it */
     for (size_t i = 0; i < ingest->server_count; i++)
         ingest->servers[i].link.address = addresses[i];
     for (unsigned n = 0; n < LANES; n++) {

@@ -182,14 +182,11 @@ static PGresult *query(const char *text)
     }
 }
 
-static const char *sql_v(const char *format, va_list arguments)
+static const char *first_value(const char *text)
 {
     static char value[4096];
-    char text[8192];
-    PGresult *result;
+    PGresult *result = query(text);
 
-    vsnprintf(text, sizeof text, format, arguments);
-    result = query(text);
     snprintf(value, sizeof value, "%s", PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
     PQclear(result);
     return value;
@@ -198,29 +195,26 @@ static const char *sql_v(const char *format, va_list arguments)
 const char *sql(const char *format, ...)
 {
     va_list arguments;
-    const char *value;
+    char text[8192];
 
     va_start(arguments, format);
-    value = sql_v(format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return value;
+    return first_value(text);
 }
 
 void await_sql(int seconds, const char *format, ...)
 {
     int64_t until = clock_now() + seconds * 1000;
     va_list arguments;
+    char text[8192];
 
-    for (;;) {
-        const char *value;
-
-        va_start(arguments, format);
-        value = sql_v(format, arguments);
-        va_end(arguments);
-        if (strcmp(value, "t") == 0)
-            return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    while (strcmp(first_value(text), "t") != 0) {
         if (clock_now() > until) {
-            fprintf(stderr, "not true: %s\n", format);
+            fprintf(stderr, "not true: %s\n", text);
             give_up("a condition did not come true");
         }
         pause_briefly();

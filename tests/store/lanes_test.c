@@ -98,6 +98,16 @@ static void test_a_wiped_redis_is_opened_again_and_the_audit_says_so(void **stat
     assert_string_equal(sql("select string_agg(finding || ' ' || lane, ',') from audit"), "restart 6");
 }
 
+static void test_two_stores_open_a_wiped_redis_once(void **state)
+{
+    store_start(0);
+    store_start(1);
+    freeReplyObject(redis("FLUSHALL"));
+    await_sql(5, "select count(*) = 2 from openings where lane = 6");
+    await_looks();
+    assert_string_equal(sql("select count(*) from openings where lane = 6"), "2");
+}
+
 static void test_chats_after_a_wipe_are_stored(void **state)
 {
     redisReply *reply;
@@ -260,6 +270,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_two_stores_open_a_lane_once),
         STORE_TEST(test_accounts_are_told_to_redis_when_it_is_opened),
         STORE_TEST(test_a_wiped_redis_is_opened_again_and_the_audit_says_so),
+        STORE_TEST(test_two_stores_open_a_wiped_redis_once),
         STORE_TEST(test_chats_after_a_wipe_are_stored),
         STORE_TEST(test_the_floor_is_not_below_the_cursor),
         STORE_TEST(test_a_lane_of_another_key_version_is_left_alone),

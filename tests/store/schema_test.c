@@ -7,20 +7,19 @@
 #include "harness.h"
 #include "history.h"
 
-/* Runs a shell command whose $1 is the directory migrations and $URL the owner's; its status. */
+/* Runs a shell command whose $1 is the directory migrations; its status. */
 static int shell(const char *command)
 {
     char line[2048];
 
     snprintf(line, sizeof line, "sh -euc '%s' sh '%s'", command, migrations_path);
-    setenv("URL", getenv("TEST_POSTGRES_URL"), 1);
     return system(line) >> 8;
 }
 
 static void test_migrating_again_changes_nothing(void **state)
 {
     sql("create table before as select * from migrations");
-    assert_int_equal(shell("\"$1\"/migrate.sh \"$URL\" >/dev/null"), 0);
+    assert_int_equal(shell("\"$1\"/migrate.sh \"$TEST_POSTGRES_URL\" >/dev/null"), 0);
     assert_string_equal(sql("select count(*) from (select * from migrations except select * from before) x"),
                         "0");
     sql("drop table before");
@@ -30,10 +29,10 @@ static void test_two_migrations_at_once_both_succeed(void **state)
 {
     sql("drop database if exists twice");
     sql("create database twice");
-    assert_int_equal(
-        shell("url=$(echo \"$URL\" | sed s,/hubbub,/twice,); \"$1\"/migrate.sh \"$url\" >/dev/null & p=$!;"
-              " \"$1\"/migrate.sh \"$url\" >/dev/null; wait $p"),
-        0);
+    assert_int_equal(shell("url=$(echo \"$TEST_POSTGRES_URL\" | sed s,/hubbub,/twice,); \"$1\"/migrate.sh "
+                           "\"$url\" >/dev/null & p=$!;"
+                           " \"$1\"/migrate.sh \"$url\" >/dev/null; wait $p"),
+                     0);
     sql("drop database twice");
 }
 
@@ -41,7 +40,7 @@ static void test_a_file_that_changed_is_refused_with_one_line(void **state)
 {
     assert_int_equal(
         shell("d=$(mktemp -d); trap \"rm -r $d\" EXIT; cp \"$1\"/* $d; echo \"-- more\" >> $d/0002_*.sql;"
-              " ! $d/migrate.sh \"$URL\" >$d/out 2>&1; grep -q \"0002_.*changed after\" $d/out;"
+              " ! $d/migrate.sh \"$TEST_POSTGRES_URL\" >$d/out 2>&1; grep -q \"0002_.*changed after\" $d/out;"
               " [ $(wc -l <$d/out) = 1 ]"),
         0);
 }
@@ -50,7 +49,7 @@ static void test_a_file_that_fails_leaves_nothing_behind(void **state)
 {
     assert_int_equal(shell("d=$(mktemp -d); trap \"rm -r $d\" EXIT; cp \"$1\"/* $d;"
                            " echo \"create table half (); select 1/0;\" > $d/9000_bad.sql;"
-                           " ! $d/migrate.sh \"$URL\" >/dev/null 2>&1"),
+                           " ! $d/migrate.sh \"$TEST_POSTGRES_URL\" >/dev/null 2>&1"),
                      0);
     assert_string_equal(sql("select to_regclass('half') is null and not exists"
                             " (select 1 from migrations where number = 9000)"),
