@@ -41,8 +41,7 @@ check_build() {
 check_tidy() {
     grep -o '"file": "[^"]*\.c"' "$build/compile_commands.json" | cut -d'"' -f4 | sort -u |
         (cd "$build" && xargs realpath) |
-        xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p "$build" \
-        --extra-arg=-include --extra-arg="$PWD/tests/lint_uthash.h"
+        xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p "$build" 2>/dev/null
 }
 
 check_cppcheck() {
