@@ -7,10 +7,10 @@
 #include "wait.h"
 
 #define CONNECT_MS 4000
-#define STATEMENT_MS 15000
+#define STATEMENT_MS 10000
 
 /* The server gives a statement up before the store does, so that an abandoned one does not keep its locks. */
-static const char set_up[] = "set statement_timeout = '14s'; set idle_in_transaction_session_timeout = '5s';"
+static const char set_up[] = "set statement_timeout = '9s'; set idle_in_transaction_session_timeout = '5s';"
                              "set client_min_messages = warning; set search_path = public";
 
 struct database {
