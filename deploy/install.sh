@@ -74,7 +74,10 @@ install_quietly() {
     rm -f "$log"
     for service in redis-server haproxy; do # new on this machine: they shall not start at boot either
         case " $* " in
-        *" $service "*) systemctl --quiet disable "$service" >/dev/null 2>&1 || true ;;
+        *" $service "*)
+            systemctl --quiet disable "$service" >/dev/null 2>&1 ||
+                update-rc.d "$service" disable >/dev/null 2>&1 || true
+            ;;
         esac
     done
 }
