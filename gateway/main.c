@@ -233,6 +233,17 @@ static bool start(struct gateway *gateway, char *error, size_t size)
     return gateway->listeners != NULL;
 }
 
+/* Once more told to end, it goes on ending: libevent would hand the signals back, and they would kill. */
+static void ignore_signals(void)
+{
+    sigset_t both;
+
+    sigemptyset(&both);
+    sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGINT);
+    sigprocmask(SIG_BLOCK, &both, NULL);
+}
+
 static void finish(struct gateway *gateway)
 {
     listeners_destroy(gateway->listeners);
@@ -293,6 +304,7 @@ int main(int argc, char **argv)
     if (good) {
         log_info("started", "gateway=%s listen=%s", gateway.settings.gateway, gateway.settings.listen);
         run(&gateway);
+        ignore_signals();
         log_info("stopped", "gateway=%s", gateway.settings.gateway);
     } else {
         fprintf(stderr, "hubbub-gateway: %s\n", error);
