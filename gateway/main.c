@@ -260,6 +260,8 @@ static void finish(struct gateway *gateway)
         event_free(gateway->on_int);
     if (gateway->drain_timer)
         event_free(gateway->drain_timer);
+    if (gateway->base) /* look-ups that bus_destroy has called off free themselves in a turn of the loop */
+        event_base_loop(gateway->base, EVLOOP_NONBLOCK);
     if (gateway->dns)
         evdns_base_free(gateway->dns, 0);
     if (gateway->base)

@@ -28,7 +28,8 @@ struct redis {
     const char *password;
     const struct redis_ops *ops;
     void *owner;
-    struct bufferevent *stream; /* NULL: not connected */
+    struct evdns_getaddrinfo_request *lookup; /* of the address, under way */
+    struct bufferevent *stream;               /* NULL: not connected */
     redisReader *reader;
     bool ready;
     unsigned attempts;
@@ -70,6 +71,9 @@ void redis_disconnect(struct redis *redis)
     redis->generation++;
     redis->ready = false;
     redis->first = redis->count = 0;
+    if (redis->lookup)
+        evdns_getaddrinfo_cancel(redis->lookup);
+    redis->lookup = NULL;
     if (redis->stream)
         bufferevent_free(redis->stream);
     redis->stream = NULL;
@@ -145,11 +149,8 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     int one = 1, fd = bufferevent_getfd(stream);
 
     if (!(what & BEV_EVENT_CONNECTED)) {
-        int error = bufferevent_socket_get_dns_error(stream);
-
-        lose(redis, error                    ? evutil_gai_strerror(error)
-                    : (what & BEV_EVENT_EOF) ? "closed by Redis"
-                                             : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+        lose(redis, (what & BEV_EVENT_EOF) ? "closed by Redis"
+                                           : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -164,9 +165,38 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     redis->ops->connected(redis->owner);
 }
 
+static void on_address(int error, struct evutil_addrinfo *found, void *arg)
+{
+    struct redis *redis = arg;
+
+    if (error == EVUTIL_EAI_CANCEL) /* by redis_disconnect(), and `redis` may be gone */
+        return;
+    redis->lookup = NULL;
+    if (error) {
+        lose(redis, evutil_gai_strerror(error));
+        return;
+    }
+    /* A failure comes through on_event, also one that is known at once. */
+    bufferevent_socket_connect(redis->stream, found->ai_addr, (int)found->ai_addrlen);
+    evutil_freeaddrinfo(found);
+}
+
+/* Only the first address that a name has is tried, so the families take turns. */
+static int next_family(struct redis *redis)
+{
+    const char *host = redis->address->host;
+    int family = redis->attempts++ % 2 ? AF_INET6 : AF_INET;
+
+    if (strchr(host, ':'))
+        return AF_INET6;
+    return host[strspn(host, "0123456789.")] ? family : AF_INET;
+}
+
 void redis_connect(struct redis *redis)
 {
-    int family = redis->attempts++ % 2 ? AF_INET6 : AF_INET;
+    struct evutil_addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+    struct evdns_getaddrinfo_request *lookup;
+    char port[8];
 
     redis_disconnect(redis);
     redis->reader = redisReaderCreate();
@@ -179,12 +209,12 @@ void redis_connect(struct redis *redis)
     bufferevent_set_max_single_read(redis->stream, 256 * 1024); /* read eagerly: Redis drops who lags */
     bufferevent_set_max_single_write(redis->stream, 1024 * 1024);
     bufferevent_enable(redis->stream, EV_READ | EV_WRITE);
-    /* Only the first address that a name has is tried, so the families take turns.  Failures come through
-     * on_event, also those that are known at once. */
-    if (strchr(redis->address->host, ':'))
-        family = AF_INET6;
-    bufferevent_socket_connect_hostname(redis->stream, redis->dns, family, redis->address->host,
-                                        redis->address->port);
+    hints.ai_family = next_family(redis);
+    snprintf(port, sizeof port, "%u", redis->address->port);
+    /* Not bufferevent_socket_connect_hostname(): what it looks up cannot be called off. */
+    lookup = evdns_getaddrinfo(redis->dns, redis->address->host, port, &hints, on_address, redis);
+    if (lookup) /* else on_address was called already */
+        redis->lookup = lookup;
 }
 
 static bool expect(struct redis *redis, redis_reply_fn *reply, uint64_t token)

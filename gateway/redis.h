@@ -38,7 +38,7 @@ struct redis *redis_create(struct event_base *base, struct evdns_base *dns,
 /* Disconnects and frees.  Takes NULL. */
 void redis_destroy(struct redis *redis);
 
-/* Starts to connect; ops->connected or ops->lost follows, never at once. */
+/* Starts to connect; ops->connected or ops->lost follows, the latter perhaps at once. */
 void redis_connect(struct redis *redis);
 
 /* Drops the connection and forgets all unanswered commands, without a call of ops->lost. */
