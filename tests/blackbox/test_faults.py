@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from hubbub import wait_for
 from traffic import Traffic
 
 CARELESS = {"people": 2, "rate": 100, "repeat": False, "room": "careless", "burst": 25}  # never say a chat again
@@ -46,6 +45,7 @@ def test_nothing_is_lost_or_doubled_when_all_servers_are_killed_at_once(make_hub
     for server in hubbub.servers:
         server.start()
     traffic.wait_flowing()
+    careless.wait_flowing()
     reckon(hubbub, record_property, careless, traffic)
 
 
@@ -82,18 +82,14 @@ def test_of_two_stores_one_takes_over_when_the_other_is_frozen_or_killed(make_hu
     hubbub = make_hubbub(stores=2)
     traffic = Traffic(hubbub)
 
-    def wait_stored():
-        """What is said from now on gets into the history."""
-        traffic.wait_flowing()
-        last = max(int(talker.since) for talker in traffic.talkers)
-        hubbub.wait_sql(f"SELECT count(*) FROM messages WHERE id = {last}", "1")
-
     for store in hubbub.stores:
         store.kill(signal.SIGSTOP)
-        wait_stored()
+        traffic.wait_flowing()
+        traffic.wait_stored()
         store.kill(signal.SIGCONT)
     for store in hubbub.stores:
         store.kill(signal.SIGKILL)
-        wait_stored()
+        traffic.wait_flowing()
+        traffic.wait_stored()
         store.start()
     reckon(hubbub, record_property, traffic)

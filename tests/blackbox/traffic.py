@@ -166,6 +166,12 @@ class Traffic:
             assert time.monotonic() < deadline, f"never {chats} chats in flight"
             time.sleep(0.0005)
 
+    def wait_stored(self):
+        """Waits until what anybody has heard so far is in the history: a lane is stored in its order."""
+        heard = [talker.heard[-1][0] for talker in self.talkers if talker.heard]
+        if heard:
+            self.hubbub.wait_sql(f"SELECT count(*) FROM messages WHERE id = {max(heard)}", "1")
+
     def wait_flowing(self, seconds=30, chats=40):
         """Waits until everybody has so many more chats acknowledged: things work again."""
         until = [len(talker.acked) + chats for talker in self.talkers]
@@ -191,8 +197,7 @@ class Traffic:
 
     def reckon(self):
         """After end(): compares what was promised with what PostgreSQL holds.  Returns the counts, for people."""
-        last = self.talkers[0].since
-        self.hubbub.wait_sql(f"SELECT count(*) FROM messages WHERE id = {last}", "1")
+        self.wait_stored()
         answer = self.hubbub.sql(f"SELECT id, text FROM history WHERE room = '{self.room}' ORDER BY id")
         rows = [(int(number), text) for number, text in (line.split("|") for line in answer.split("\n") if line)]
         texts = collections.Counter(text for _, text in rows)
