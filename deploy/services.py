@@ -56,6 +56,7 @@ class Server:
         self.log = os.path.join(place.logs, name + ".log")
         self.process = None
         self.killed = False  # by us, with SIGKILL, since its last start
+        self.asked = False   # to end, since its last start
         self.log_start = 0
 
     def command(self):
@@ -96,7 +97,7 @@ class Server:
                     preexec_fn=die_with_parent(self.stop_signal), **identity(self.owner))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        self.killed = False
+        self.killed = self.asked = False
         if wait:
             self.wait_ready()
         return self
@@ -117,18 +118,32 @@ class Server:
             self.killed = True
             self.process.wait()
 
+    def is_frozen(self):
+        with open(f"/proc/{self.pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "T"
+
+    def ask_to_stop(self):
+        """Tells it to end, once: a second signal may interrupt what it does then.
+
+        Only one that is frozen gets SIGCONT, since that would also undo the stop by which LeakSanitizer, at the end of
+        a program, attaches to it: both would wait for ever.
+        """
+        if self.alive() and not self.asked:
+            self.asked = True
+            self.kill(self.stop_signal)
+            if self.is_frozen():
+                self.kill(signal.SIGCONT)
+
     def stop(self):
         """Ends it cleanly, or by force if that takes too long; returns its exit status."""
         if self.process is None:
             return None
-        if self.alive():
-            self.kill(self.stop_signal)
-            self.kill(signal.SIGCONT)
-            try:
-                self.process.wait(self.stop_seconds)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.pid, signal.SIGKILL)  # its status tells that it had to be
-                self.process.wait()
+        self.ask_to_stop()
+        try:
+            self.process.wait(self.stop_seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.pid, signal.SIGKILL)  # its status tells that it had to be
+            self.process.wait()
         return self.process.returncode
 
     def log_text(self):

@@ -202,8 +202,7 @@ class System:
         """In the order in which nobody misses anybody."""
         for together in ([self.haproxy], self.gateways, [self.store], [self.bases[0]], [self.bases[1]]):
             for part in together:
-                if part.server.alive():
-                    part.server.kill(part.server.stop_signal)
+                part.server.ask_to_stop()
             for part in together:
                 part.server.stop()
                 wait_for(part.server.settled, LEFTOVER_SECONDS, f"the last process of {part.server.name} is gone")

@@ -128,8 +128,8 @@ def run_blackbox(lane):
     if os.path.exists(report):
         os.unlink(report)
     started = time.monotonic()
-    good = quiet(["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "tests/blackbox",
-                  f"--junitxml={report}"], suite.log, env=environment(lane))
+    good = quiet(["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "-o", "junit_family=xunit1",
+                  f"--junitxml={report}", "tests/blackbox"], suite.log, env=environment(lane))
     suite.seconds = time.monotonic() - started
     if os.path.exists(report):
         root = xml.etree.ElementTree.parse(report).getroot()
@@ -137,6 +137,8 @@ def run_blackbox(lane):
         suite.notes = [f"{case.get('name')}: {note.get('value')}" for case in root.iter("testcase")
                        for note in case.iter("property") if note.get("name") == "counts"]
         suite.failed = int(counts["failures"]) + int(counts["errors"])
+        if int(counts["skipped"]):
+            suite.notes.append(f"{counts['skipped']} skipped")
         suite.passed = max(0, int(counts["tests"]) - suite.failed - int(counts["skipped"]))
     if not good and not suite.failed:
         suite.failed = 1

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -19,6 +20,10 @@ BUILD = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PATIENCE = 20  # seconds; only what is broken takes so long
 CRASHES = re.compile(r"(ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|stack smashing).*")
 DIALECTS = ("json", "line")
+
+# A crowd of clients needs more descriptors than the usual 1024.
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Hubbub:
@@ -78,8 +83,7 @@ class Hubbub:
         problems = []
         for together in (self.gateways, self.stores, [self.redis, self.postgres]):
             for server in together:
-                if server.alive():
-                    server.kill(server.stop_signal)
+                server.ask_to_stop()
             for server in together:
                 status = server.stop()
                 if status not in (0, None) and not (status == -signal.SIGKILL and server.killed):
