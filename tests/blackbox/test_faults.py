@@ -93,3 +93,5 @@ def test_of_two_stores_one_takes_over_when_the_other_is_frozen_or_killed(make_hu
         traffic.wait_stored()
         store.start()
     reckon(hubbub, record_property, traffic)
+    for store in hubbub.stores:
+        assert "event=takeover" in store.all_logs()

@@ -144,7 +144,7 @@ def test_many_who_vanish_at_every_point_of_a_log_in_leave_no_name_and_no_descrip
         if n % 2:
             client.receive(0.001 * (n % 7))
         (vanish if n % 4 < 2 else type(client).close)(client)
-    wait_for(lambda: descriptors(gateway) == before, PATIENCE, "all descriptors are closed")
+    wait_for(lambda: descriptors(gateway) <= before, PATIENCE, "all descriptors are closed")
 
     def nobody():
         watcher.send({"type": "who", "room": "vanish"})
@@ -184,7 +184,7 @@ def test_two_thousand_connects_a_second_disturb_nobody_and_leak_nothing(make_hub
         alice.expect(type="ack", ref=str(said))
         bob.expect(type="message")
         slowest = max(slowest, time.monotonic() - begun)
-    wait_for(lambda: descriptors(gateway) == before, PATIENCE, "all descriptors are closed")
+    wait_for(lambda: descriptors(gateway) <= before, PATIENCE, "all descriptors are closed")
     record_property("counts", f"{sum(counts) / seconds:.0f} connects a second for {seconds} s; the slowest chat of "
                               f"{said} took {slowest * 1000:.0f} ms")
     assert slowest < 2

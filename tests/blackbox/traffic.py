@@ -19,7 +19,7 @@ import time
 from hubbub import PATIENCE, wait_for
 
 AGAIN_SECONDS = 0.25  # who was refused waits so long before asking again
-TICK = 0.01
+TICK = 0.02
 
 
 class Talker:
