@@ -131,8 +131,7 @@ static bool id_at(const struct redisReply *reply, size_t i, unsigned lane, event
     return id_from_stream(text, strlen(text), lane, id);
 }
 
-/* Incarnations
- * -------------------------------------------------------------------------------------------------- */
+/* Incarnations ------------------------------------------------------------------------------------------- */
 
 static void take_incarnation(struct bus *bus)
 {
@@ -141,9 +140,7 @@ static void take_incarnation(struct bus *bus)
     log_info("incarnation", "incarnation=%s", bus->incarnation);
 }
 
-/* Lanes
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Lanes -------------------------------------------------------------------------------------------------- */
 
 static void judge_lane(struct lane *lane)
 {
@@ -208,8 +205,7 @@ static void settle(struct lane *lane, const struct redisReply *sent)
     }
 }
 
-/* Servers
- * ------------------------------------------------------------------------------------------------------- */
+/* Servers ------------------------------------------------------------------------------------------------ */
 
 static void set_state(struct server *server, enum server_state state)
 {
@@ -374,9 +370,7 @@ static void send_open_link(struct server *server, struct lane *lane)
     send_command(server->commands, on_open_link, lane->number, 6, argv);
 }
 
-/* Beats
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Beats -------------------------------------------------------------------------------------------------- */
 
 static void on_beat(void *owner, uint64_t token, const struct redisReply *reply)
 {
@@ -423,8 +417,7 @@ static void beat_came_back(struct server *server)
     judge_lanes(server);
 }
 
-/* Connections
- * --------------------------------------------------------------------------------------------------- */
+/* Connections -------------------------------------------------------------------------------------------- */
 
 static void subscribe_many(struct server *server)
 {
@@ -569,8 +562,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* The interface
- * ------------------------------------------------------------------------------------------------- */
+/* The interface ------------------------------------------------------------------------------------------ */
 
 struct bus *bus_create(struct event_base *base, struct evdns_base *dns, const struct settings *settings,
                        const struct bus_ops *ops, void *ctx)

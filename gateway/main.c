@@ -40,8 +40,7 @@ struct gateway {
     enum { RUNNING, DRAINING, RETIRING, FLUSHING, DONE } stage;
 };
 
-/* What the bus says
- * ------------------------------------------------------------------------------------------------ */
+/* What the bus says -------------------------------------------------------------------------------------- */
 
 static void on_published(void *ctx, uint64_t token, enum bus_result result, event_id id)
 {
@@ -111,8 +110,7 @@ static void on_beats(void *ctx, const struct redisReply *counts)
 static const struct bus_ops bus_ops = {on_published,    on_roomy,      on_lane_up, on_lane_down,
                                        on_reincarnated, on_subscribed, on_message, on_beats};
 
-/* Start and stop
- * --------------------------------------------------------------------------------------------------- */
+/* Start and stop ----------------------------------------------------------------------------------------- */
 
 static void on_client(void *ctx, int fd, int dialect, long idle_seconds, const char *address)
 {

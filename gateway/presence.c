@@ -131,9 +131,7 @@ static const char *clock_text(char *text, size_t size)
     return text;
 }
 
-/* Calls
- * ------------------------------------------------------------------------------------------------------------
- */
+/* Calls -------------------------------------------------------------------------------------------------- */
 
 static void on_call(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply);
 
@@ -322,9 +320,7 @@ size_t presence_unanswered(const struct presence *presence)
     return n + presence->retiring;
 }
 
-/* Lists
- * ------------------------------------------------------------------------------------------------------------
- */
+/* Lists -------------------------------------------------------------------------------------------------- */
 
 static struct listing *find_listing(struct presence *presence, uint64_t serial)
 {
@@ -416,8 +412,7 @@ bool presence_rooms(struct presence *presence, uint64_t token)
     return list(presence, token, true, 2, count, 5, argv);
 }
 
-/* What Redis says that we hold
- * ------------------------------------------------------------------------------------- */
+/* What Redis says that we hold --------------------------------------------------------------------------- */
 
 static bool is_reclaiming(const struct presence *presence)
 {
@@ -496,8 +491,7 @@ void presence_message(struct presence *presence, const char *payload)
         presence->ops->lost(presence->ctx, payload + 9, true);
 }
 
-/* Beats and reaping
- * ------------------------------------------------------------------------------------------------ */
+/* Beats and reaping -------------------------------------------------------------------------------------- */
 
 static void reap(struct presence *presence, struct peer *peer);
 

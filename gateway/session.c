@@ -35,9 +35,7 @@ static void set_state(struct session *session, enum session_state state)
     session->state = state;
 }
 
-/* Replies
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Replies ------------------------------------------------------------------------------------------------ */
 
 void session_reply(struct session *session, const struct reply *reply)
 {
@@ -98,9 +96,7 @@ static void begin(struct session *session, enum doing doing, const struct reques
     session->ref = request->ref ? strdup(request->ref) : NULL;
 }
 
-/* Closing
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Closing ------------------------------------------------------------------------------------------------ */
 
 static void leave_rooms(struct session *session)
 {
@@ -190,8 +186,7 @@ void session_timeout(struct session *session)
     }
 }
 
-/* Entering and leaving
- * --------------------------------------------------------------------------------------------- */
+/* Entering and leaving ----------------------------------------------------------------------------------- */
 
 /* Holds the room of the request under way, and goes on when it can be entered. */
 static void hold_room(struct session *session, const char *room)
@@ -423,8 +418,7 @@ void session_listed(struct session *session, long count, const char **names, con
     session_done(session);
 }
 
-/* The verbs.  The dispatcher has checked state and rate.
- * ----------------------------------------------------------- */
+/* The verbs.  The dispatcher has checked state and rate. ------------------------------------------------- */
 
 /* Of these, too many in a row close the connection. */
 static bool is_mistake(enum error_code code)
@@ -593,8 +587,7 @@ static const struct {
     [VERB_PING] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 1, do_ping},
 };
 
-/* The input
- * -------------------------------------------------------------------------------------------------------- */
+/* The input ---------------------------------------------------------------------------------------------- */
 
 /* A bucket that holds `burst` and gets `rate` a second. */
 static bool within_rate(struct session *session, double cost)

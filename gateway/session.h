@@ -122,8 +122,7 @@ struct sessions {
     bool draining;
 };
 
-/* sessions.c
- * -------------------------------------------------------------------------------------------------------- */
+/* sessions.c --------------------------------------------------------------------------------------------- */
 
 extern const struct conn_ops sessions_conn_ops;
 extern const struct hub_ops sessions_hub_ops;           /* ctx: struct sessions */
@@ -155,9 +154,7 @@ struct session *session_by_serial(struct sessions *sessions, uint64_t serial);
 /* The session of this id if it is one of this gateway's, else NULL. */
 struct session *session_by_id(struct sessions *sessions, const char *id);
 
-/* session.c
- * ---------------------------------------------------------------------------------------------------------
- */
+/* session.c ---------------------------------------------------------------------------------------------- */
 
 /* Handles what has arrived, up to a budget. */
 void session_read(struct session *session);
@@ -189,9 +186,7 @@ void session_timeout(struct session *session);
 /* The request under way is done: the input goes on. */
 void session_done(struct session *session);
 
-/* chat.c
- * ------------------------------------------------------------------------------------------------------------
- */
+/* chat.c ------------------------------------------------------------------------------------------------- */
 
 /* Says `text` in the member's room; the ack or an error follows. */
 void chat_say(struct session *session, struct member *member, const char *text, const char *ref);

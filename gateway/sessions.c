@@ -111,8 +111,7 @@ void sessions_abandon(struct sessions *sessions)
         session_close(session, ERROR_SHUTTING_DOWN, "shutting-down", true);
 }
 
-/* From the bus
- * ----------------------------------------------------------------------------------------------------- */
+/* From the bus ------------------------------------------------------------------------------------------- */
 
 void sessions_published(struct sessions *sessions, uint64_t token, bool good, event_id id)
 {
@@ -134,8 +133,7 @@ void sessions_roomy(struct sessions *sessions, unsigned lane)
             return;
 }
 
-/* From conns
- * ------------------------------------------------------------------------------------------------------- */
+/* From conns --------------------------------------------------------------------------------------------- */
 
 static void on_input(void *owner)
 {
@@ -177,8 +175,7 @@ static void on_timeout(void *owner)
 
 const struct conn_ops sessions_conn_ops = {on_input, on_eof, on_gone, on_drained, on_stuck, on_timeout};
 
-/* From the hub
- * ----------------------------------------------------------------------------------------------------- */
+/* From the hub ------------------------------------------------------------------------------------------- */
 
 static void hub_send(void *owner, const void *data, size_t len)
 {
@@ -216,8 +213,7 @@ static void hub_room_ready(void *ctx, uint64_t token, bool good)
 
 const struct hub_ops sessions_hub_ops = {hub_send, hub_ready, hub_reached, hub_serial_of, hub_room_ready};
 
-/* From presence
- * ---------------------------------------------------------------------------------------------------- */
+/* From presence ------------------------------------------------------------------------------------------ */
 
 static void presence_answered(void *ctx, uint64_t token, enum presence_result result, long count,
                               const char *const *names, size_t n_names)
