@@ -120,17 +120,17 @@ static bool missing(struct room *room, event_id *low, event_id *high)
     return *low < *high;
 }
 
-/* What lies below `until` is not to be had: tells all whom it concerns. */
-static void skip(struct room *room, event_id until)
+/* What lies above `low` up to `until` is not to be had: tells all who stand there. */
+static void skip(struct room *room, event_id low, event_id until)
 {
     struct member *member, *next;
 
     room->hub->counts.gaps++;
     log_warn("gap", "room=%s until=%llu", hub_room_name(room), (unsigned long long)until);
     DL_FOREACH_SAFE (room->behind, member, next)
-        if (member->position < until && room->hub->ops->ready(member->owner))
+        if (member->position >= low && member->position < until && room->hub->ops->ready(member->owner))
             member_skip(member, until);
-    if (room->position < until)
+    if (room->position >= low && room->position < until)
         room_skip(room, until);
 }
 
@@ -177,7 +177,7 @@ static bool take_ids(struct room *room, const struct redisReply *reply)
         return true;
     if (strcmp(word->str, "END") != 0) { /* the log lacks what is older, or it is too much */
         fill->low = fill->at;
-        skip(room, fill->low);
+        skip(room, 0, fill->low);
     }
     for (size_t i = 0; i < fill->count / 2; i++) {
         id = fill->ids[i];
@@ -194,7 +194,7 @@ static void take_entry(struct room *room, event_id id, event_id prev, const stru
 
     if (!event) {
         log_warn("event_unreadable", "room=%s id=%llu", hub_room_name(room), (unsigned long long)id);
-        skip(room, id);
+        skip(room, prev, id);
         return;
     }
     if (id > room->position) {
@@ -214,7 +214,7 @@ static bool take_entries(struct room *room, const struct redisReply *reply)
     if (!word->str || !read_id(element(reply, 2), room, &next))
         return false;
     if (strcmp(word->str, "TRIMMED") == 0) /* since its ids were collected */
-        skip(room, next);
+        skip(room, 0, next);
     for (size_t i = list->elements / 3; i-- > 0;) {
         const struct redisReply *body = list->element[3 * i + 2];
 

@@ -13,8 +13,9 @@
 #include "log.h"
 #include "room.h"
 
-#define IDLE_MS 30000  /* a room that nobody is in is kept so long: its people may be coming back */
-#define CHECK_MS 10000 /* how often `last` of all rooms is read */
+#define IDLE_MS 30000   /* a room that nobody is in is kept so long: its people may be coming back */
+#define CHECK_MS 10000  /* how often `last` of all rooms is read */
+#define SUSPECT_MS 1000 /* what was said may still be on its way for so long */
 #define LOOKUP_ROOMS 500
 
 struct waiter {
@@ -31,8 +32,7 @@ struct lookup {
     uint64_t rooms[LOOKUP_ROOMS]; /* serials */
 };
 
-/* Queues of events
- * ---------------------------------------------------------------------------------------------- */
+/* Queues of events --------------------------------------------------------------------------------------- */
 
 static struct event *queue_at(const struct queue *queue, size_t i)
 {
@@ -84,8 +84,7 @@ static void ring_push(struct queue *ring, struct event *event)
         queue_pop(ring);
 }
 
-/* Encoding, once per dialect
- * ------------------------------------------------------------------------------------ */
+/* Encoding, once per dialect ----------------------------------------------------------------------------- */
 
 void hub_encode_begin(struct hub *hub)
 {
@@ -110,8 +109,7 @@ static void send_encoded(struct hub *hub, struct member *member, struct evbuffer
         hub->ops->send(member->owner, evbuffer_pullup(bytes, -1), len);
 }
 
-/* Members
- * ------------------------------------------------------------------------------------------------------- */
+/* Members ------------------------------------------------------------------------------------------------ */
 
 void member_set_behind(struct member *member, bool behind)
 {
@@ -167,9 +165,7 @@ void member_skip(struct member *member, event_id until)
     moved(member);
 }
 
-/* Rooms
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Rooms -------------------------------------------------------------------------------------------------- */
 
 bool room_is_behind(const struct room *room)
 {
@@ -241,7 +237,7 @@ static void hold_back(struct room *room, struct event *event)
 {
     if (room->held.count < HELD_EVENTS && room->held.size < HELD_BYTES)
         queue_push(&room->held, event);
-    if (room->state == ROOM_LIVE && event->id > room->target)
+    if (event->id > room->target)
         room->target = event->id; /* what was not held back is filled */
 }
 
@@ -252,6 +248,7 @@ static void take_event(struct room *room, struct event *event)
     } else if (room_is_behind(room) || (event->prev > room->position && event->id > room->position)) {
         if (event->id > room->position)
             hold_back(room, event);
+        room_try_held(room); /* it may be what the room lacked */
         fill_feed(room);
     } else if (fits(room, event)) {
         room_accept(room, event);
@@ -296,8 +293,7 @@ static void take_notice(struct room *room, const char *payload, size_t len)
     }
 }
 
-/* Reading `last`
- * ------------------------------------------------------------------------------------------------ */
+/* Reading `last` ----------------------------------------------------------------------------------------- */
 
 static void tell_waiters(struct room *room, bool good)
 {
@@ -317,14 +313,11 @@ static void know_newest(struct room *room, event_id newest)
         return;
     room->state = ROOM_LIVE;
     if (room->position == 0)
-        room->position = room->target = newest;
-    else if (newest > room->target)
+        room->position = newest;
+    if (newest > room->target)
         room->target = newest;
     room->holds++; /* a waiter that goes away must not take the room along */
     room_try_held(room);
-    for (size_t i = 0; i < room->held.count; i++) /* what was held back before the target was known */
-        if (queue_at(&room->held, i)->id > room->target)
-            room->target = queue_at(&room->held, i)->id;
     tell_waiters(room, true);
     fill_feed(room);
     hub_let_go(room);
@@ -335,6 +328,7 @@ static void check_newest(struct room *room, event_id newest)
     if (room->state == ROOM_LIVE && !room_is_behind(room) && newest > room->position) {
         room->suspect = newest;
         room->hub->suspects = true;
+        room->hub->suspected_at = monotonic_ms();
     }
     fill_feed(room); /* whatever made a walk fail may be over */
 }
@@ -438,8 +432,7 @@ static void on_lookup(void *ctx, uint64_t token, enum bus_status status, const s
     free(lookup);
 }
 
-/* Subscriptions
- * ------------------------------------------------------------------------------------------------- */
+/* Subscriptions ------------------------------------------------------------------------------------------ */
 
 void hub_subscribed(struct hub *hub, const char *channel)
 {
@@ -496,8 +489,7 @@ void hub_message(struct hub *hub, const char *channel, const char *payload, size
     event_drop(event);
 }
 
-/* The clock
- * ----------------------------------------------------------------------------------------------------- */
+/* The clock ---------------------------------------------------------------------------------------------- */
 
 static void room_destroy(struct room *room)
 {
@@ -532,14 +524,13 @@ static void judge_suspects(struct hub *hub)
     }
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+void hub_tick(struct hub *hub)
 {
-    struct hub *hub = arg;
     uint64_t now = monotonic_ms();
 
     while (hub->idle && now - hub->idle->idle_since >= IDLE_MS)
         room_destroy(hub->idle);
-    if (hub->suspects)
+    if (hub->suspects && now - hub->suspected_at >= SUSPECT_MS)
         judge_suspects(hub);
     if (now < hub->next_check)
         return;
@@ -552,8 +543,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-/* The interface
- * ------------------------------------------------------------------------------------------------- */
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    hub_tick(arg);
+}
+
+/* The interface ------------------------------------------------------------------------------------------ */
 
 struct hub *hub_create(struct event_base *base, struct bus *bus, const struct hub_ops *ops, void *ctx)
 {

@@ -99,6 +99,9 @@ void hub_lane_down(struct hub *hub, unsigned lane);
 void hub_subscribed(struct hub *hub, const char *channel);
 void hub_message(struct hub *hub, const char *channel, const char *payload, size_t len);
 
+/* What the hub does once a second by itself; for tests with a clock of their own. */
+void hub_tick(struct hub *hub);
+
 const struct hub_counts *hub_counts(const struct hub *hub);
 
 #endif

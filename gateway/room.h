@@ -75,14 +75,14 @@ struct hub {
     unsigned walks;
     uint64_t next_serial, next_check;
     bool suspects;
+    uint64_t suspected_at; /* when the last room was */
     struct lookup *lookups;
     struct event *tick;
     struct evbuffer *encoded[DIALECTS_MAX]; /* what is being handed out, once per dialect */
     struct hub_counts counts;
 };
 
-/* hub.c, for fill.c
- * ------------------------------------------------------------------------------------------------ */
+/* hub.c, for fill.c -------------------------------------------------------------------------------------- */
 
 /* Hands the next event of the chain to all at the head, and moves the room's position.  Borrows `event`. */
 void room_accept(struct room *room, struct event *event);
@@ -110,9 +110,7 @@ bool room_is_behind(const struct room *room);
 /* The position from which the ring leads on. */
 event_id room_ring_start(const struct room *room);
 
-/* fill.c
- * ------------------------------------------------------------------------------------------------------------
- */
+/* fill.c ------------------------------------------------------------------------------------------------- */
 
 /* Feeds all in `room` that are behind and ready, the room itself included, as far as that goes now. */
 void fill_feed(struct room *room);
