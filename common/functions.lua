@@ -363,7 +363,7 @@ local function ending_clock(clock)
   return now
 end
 
--- claim(incarnation, link, seen, clock, name, shown, session, key digest or "-", password verified 0 or 1, room,
+-- claim(incarnation, link, seen, clock, name, shown, session, key digest or "-", password verified 0 or 1, room or "",
 --       notice max, record)
 -- OK, count, names | TAKEN | ACCOUNT | CLOCK | CLOSED | FENCED
 local function claim(keys, args)
@@ -401,6 +401,9 @@ local function claim(keys, args)
   redis.call('HSET', P .. ':held:' .. incarnation, name, session)
   if not own then
     write_record(P, seen, now, record)
+  end
+  if room == '' then -- who has left every room keeps the name
+    return answer('OK', 0, {})
   end
   put_in(P, name, shown, session, room, notice_max, was_there)
   return people(P, room)
@@ -499,6 +502,10 @@ local function word(given) -- the parts of a value are told by spaces
   return given ~= '' and not string.find(given, '%s')
 end
 
+local function word_or_nothing(given)
+  return given == '' or word(given)
+end
+
 local function number(given) -- 15 digits are exact in Lua
   return #given <= 15 and string.find(given, '^%d+$')
 end
@@ -534,7 +541,8 @@ register('publish', publish, {})
 register_checked('walk', { word, id, id, number, word }, walk, { 'no-writes' })
 register_checked('trim', { id }, trim, { 'allow-oom' })
 register_checked('open', { id, word }, open, { 'allow-oom' })
-register_checked('claim', { word, number, id, number, word, any, word, word, number, word, number, any }, claim, {})
+register_checked('claim', { word, number, id, number, word, any, word, word, number, word_or_nothing, number, any },
+  claim, {})
 register_checked('enter', { word, number, word, any, word, word, number }, enter, {})
 register_checked('leave', { word, number, word, any, word, word, number }, leave, { 'allow-oom' })
 register_checked('release', { word, number, id, number, word, word, number }, release, { 'allow-oom' })

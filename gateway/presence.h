@@ -26,7 +26,7 @@ struct claim {
     const char *shown; /* as given */
     const char *session;
     const char *key;    /* digest, or "-" */
-    const char *room;   /* the first one */
+    const char *room;   /* the first one; "": none */
     const char *record; /* see session_open_record() */
 };
 

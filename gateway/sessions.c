@@ -249,12 +249,12 @@ static void presence_reclaim_all(void *ctx)
     struct session *session, *next;
 
     HASH_ITER (hh, sessions->by_serial, session, next) {
-        const char *rooms[SESSION_ROOMS_MAX + 1];
+        const char *rooms[SESSION_ROOMS_MAX + 2] = {""}; /* who is in no room claims the name alone */
         struct member *member;
         size_t n = 0;
         char *record;
 
-        if (session->state != SESSION_ACTIVE || !session->members)
+        if (session->state != SESSION_ACTIVE)
             continue;
         DL_FOREACH2(session->members, member, own_next)
         rooms[n++] = hub_room_name(member->room);
@@ -269,7 +269,7 @@ static void presence_reclaim_all(void *ctx)
                                          .key = session->key,
                                          .room = rooms[0],
                                          .record = record},
-                         rooms + 1, n - 1);
+                         rooms + 1, n > 0 ? n - 1 : 0);
         free(record);
     }
 }

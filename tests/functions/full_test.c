@@ -100,7 +100,7 @@ static const struct {
     {"claim",
      12,
      {"g1-a", "1", "0-0", "9", "bob", "Bob", "g1-a-2", "-", "0", "dev", "200", "{}"},
-     {"", "", "0-x", "nan", "b b", NULL, "g1 2", "", "yes", "", "many", NULL}},
+     {"", "", "0-x", "nan", "b b", NULL, "g1 2", "", "yes", "two rooms", "many", NULL}},
     {"enter",
      7,
      {"g1-a", "1", "alice", "alice", "g1-a-1", "dev", "200"},

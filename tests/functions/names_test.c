@@ -162,6 +162,28 @@ static void test_a_moved_name_is_not_reaped_with_its_old_incarnation(void **stat
     expect("1", command("HLEN hubbub:{0}:members:lobby"));
 }
 
+static void test_a_claim_without_a_room_gives_the_name_alone(void **state)
+{
+    expect("OK 0 []", claim(.room = ""));
+    expect("g1-a g1-a-1 -", command("HGET hubbub:{0}:names alice"));
+    expect("g1-a-1", command("HGET hubbub:{0}:held:g1-a alice"));
+    expect("", command("SMEMBERS hubbub:{0}:in:alice"));
+    expect("", command("KEYS hubbub:{0}:members:*"));
+    expect("", command("ZRANGE hubbub:{0}:rooms 0 -1 WITHSCORES"));
+    assert_string_equal(heard(), "");
+    expect("OK 1 [alice]", enter(.room = "dev"));
+}
+
+static void test_a_claim_without_a_room_leaves_the_rooms_of_its_session_alone(void **state)
+{
+    expect_word("OK", claim());
+    expect_word("OK", fcall("open_link", 0, "g1-b 1"));
+    heard();
+    expect("OK 0 []", claim(.incarnation = "g1-b", .room = ""));
+    expect("lobby", command("SMEMBERS hubbub:{0}:in:alice"));
+    assert_string_equal(heard(), "");
+}
+
 static void test_enter_puts_into_one_more_room(void **state)
 {
     expect_word("OK", claim(.shown = "Alice"));
@@ -320,6 +342,8 @@ int main(void)
         functions_test(test_claims_record_follows_what_the_gateway_has_seen),
         functions_test(test_a_claim_under_a_new_incarnation_moves_the_name),
         functions_test(test_a_moved_name_is_not_reaped_with_its_old_incarnation),
+        functions_test(test_a_claim_without_a_room_gives_the_name_alone),
+        functions_test(test_a_claim_without_a_room_leaves_the_rooms_of_its_session_alone),
         functions_test(test_enter_puts_into_one_more_room),
         functions_test(test_enter_twice_is_entering_once),
         functions_test(test_who_does_not_hold_the_name_neither_enters_nor_leaves),
