@@ -597,6 +597,8 @@ static bool within_rate(struct session *session, double cost)
 
     if (settings->rate == 0)
         return true;
+    if (cost > (double)settings->burst)
+        cost = (double)settings->burst; /* a small bucket makes it wait, not impossible */
     now = monotonic_ms();
     session->tokens += (double)(now - session->tokens_at) * (double)settings->rate / 1000;
     if (session->tokens > (double)settings->burst)
