@@ -79,6 +79,15 @@ static void publish(struct session *session, struct member *member, const char *
         chat_published(chat, false, 0);
 }
 
+/* True if the member's lane has too many publishes under way; one that is not up refuses at once. */
+static bool must_wait(const struct session *session, const struct member *member)
+{
+    const struct bus *bus = session->sessions->bus;
+    unsigned lane = hub_room_lane(member->room);
+
+    return bus_lane_is_up(bus, lane) && bus_lane_is_full(bus, lane);
+}
+
 void chat_say(struct session *session, struct member *member, const char *text, const char *ref)
 {
     const char *room = hub_room_name(member->room);
@@ -91,7 +100,7 @@ void chat_say(struct session *session, struct member *member, const char *text, 
     snprintf(chain, sizeof chain, "r:%s", room);
     if (ref)
         digest_ref(session, chain, ref, text, digest);
-    if (bus_lane_is_full(session->sessions->bus, hub_room_lane(member->room))) {
+    if (must_wait(session, member)) {
         session->doing = DOING_CHAT;
         session->stalled = body;
         session->stalled_ref = own_ref;
@@ -107,7 +116,7 @@ bool chat_unstall(struct session *session)
 {
     char *body = session->stalled;
 
-    if (bus_lane_is_full(session->sessions->bus, hub_room_lane(session->stalled_member->room)))
+    if (must_wait(session, session->stalled_member))
         return false;
     session->stalled = NULL;
     publish(session, session->stalled_member, body, session->stalled_digest, session->stalled_ref);
