@@ -16,6 +16,7 @@
 
 #define PRESENCE_LANE 0
 #define DEAD_MS 10000 /* without a beat, on our own clock, while our own were answered */
+#define PAUSE_MS 5000 /* between answers to our own: we were stopped, and know nothing of the others */
 #define WHO_MAX "1000"
 #define ROOMS_MAX "999" /* the index of the last */
 #define ARGS_MAX 16
@@ -60,6 +61,8 @@ struct presence {
     uint64_t next_serial;
     bool forgotten; /* under a new incarnation, and nothing claimed yet */
     bool retiring;
+    bool unread;       /* what Redis says that we hold could not be read; tried again at the next beat */
+    uint64_t beats_at; /* when a beat of ours was answered last */
     struct call *calls;
     struct listing *listings;
     struct peer *peers;
@@ -200,11 +203,22 @@ static struct call *ask(struct presence *presence, enum call_kind kind, const st
     return call;
 }
 
+/* True if an earlier call for the same name has yet to be sent: that one goes first. */
+static bool must_wait(const struct presence *presence, const struct call *call)
+{
+    const struct call *earlier;
+
+    for (earlier = presence->calls; earlier != call; earlier = earlier->next)
+        if (!earlier->sent && strcmp(earlier->name, call->name) == 0)
+            return true;
+    return false;
+}
+
 static void ask_now(struct presence *presence, enum call_kind kind, const struct claim *what, uint64_t token)
 {
     struct call *call = ask(presence, kind, what, token);
 
-    if (!presence->forgotten && (call->prev == call || call->prev->sent)) /* never before an earlier one */
+    if (!presence->forgotten && bus_lane_is_up(presence->bus, PRESENCE_LANE) && !must_wait(presence, call))
         send_call(presence, call);
 }
 
@@ -430,8 +444,10 @@ static void on_held(void *ctx, uint64_t token, enum bus_status status, const str
     const char **texts;
     size_t n;
 
-    if (status != BUS_ANSWERED || is_reclaiming(presence))
+    if (status != BUS_ANSWERED || is_reclaiming(presence)) {
+        presence->unread = true;
         return;
+    }
     n = reply->elements / 2;
     texts = calloc(2 * n + 1, sizeof *texts);
     if (!texts)
@@ -450,7 +466,7 @@ static void read_held(struct presence *presence)
     const char *argv[] = {"HGETALL", key};
 
     snprintf(key, sizeof key, "hubbub:{0}:held:%s", bus_incarnation(presence->bus));
-    bus_read(presence->bus, PRESENCE_LANE, 2, argv, on_held, presence, 0);
+    presence->unread = !bus_read(presence->bus, PRESENCE_LANE, 2, argv, on_held, presence, 0);
 }
 
 void presence_lane_up(struct presence *presence)
@@ -469,7 +485,8 @@ void presence_lane_up(struct presence *presence)
 
 void presence_lane_down(struct presence *presence)
 {
-    forget_peers(presence); /* their clocks run only while our own beats are answered */
+    forget_peers(presence);     /* their clocks run only while our own beats are answered */
+    presence->retiring = false; /* whoever finds our names frees them */
 }
 
 void presence_reincarnated(struct presence *presence)
@@ -556,13 +573,13 @@ static struct peer *find_peer(struct presence *presence, const char *incarnation
     return peer;
 }
 
-static void watch_peer(struct presence *presence, const char *incarnation, const char *count)
+static void watch_peer(struct presence *presence, const char *incarnation, const char *count, bool paused)
 {
     struct peer *peer = find_peer(presence, incarnation);
     uint64_t now = monotonic_ms();
 
     peer->seen = true;
-    if (strcmp(peer->count, count) != 0) {
+    if (paused || strcmp(peer->count, count) != 0) {
         snprintf(peer->count, sizeof peer->count, "%s", count);
         peer->since = now;
     } else if (now - peer->since >= DEAD_MS && !peer->reaping) {
@@ -575,7 +592,9 @@ static void watch_peer(struct presence *presence, const char *incarnation, const
 void presence_beats(struct presence *presence, const struct redisReply *counts)
 {
     struct peer *peer, *next;
+    bool paused = monotonic_ms() - presence->beats_at > PAUSE_MS;
 
+    presence->beats_at = monotonic_ms();
     DL_FOREACH (presence->peers, peer)
         peer->seen = false;
     for (size_t i = 0; i + 1 < counts->elements; i += 2) {
@@ -586,7 +605,7 @@ void presence_beats(struct presence *presence, const struct redisReply *counts)
         if (strcmp(incarnation, bus_incarnation(presence->bus)) == 0)
             snprintf(presence->own_count, sizeof presence->own_count, "%s", count);
         else
-            watch_peer(presence, incarnation, count);
+            watch_peer(presence, incarnation, count, paused);
     }
     DL_FOREACH_SAFE (presence->peers, peer, next) {
         if (peer->seen || peer->reaping)
@@ -594,8 +613,11 @@ void presence_beats(struct presence *presence, const struct redisReply *counts)
         DL_DELETE(presence->peers, peer);
         free(peer);
     }
-    if (bus_lane_is_up(presence->bus, PRESENCE_LANE))
-        send_unsent(presence);
+    if (!bus_lane_is_up(presence->bus, PRESENCE_LANE))
+        return;
+    send_unsent(presence);
+    if (presence->unread)
+        read_held(presence);
 }
 
 void presence_retire(struct presence *presence)
