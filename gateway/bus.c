@@ -38,8 +38,7 @@ struct lane {
     unsigned number;
     struct server *server;
     bool open;     /* open_link answered OK on this link */
-    bool answered; /* open_link answered at all on this link */
-    bool was_open; /* under this incarnation */
+    bool was_open; /* under its server's incarnation */
     bool up;
     uint64_t seq; /* of the last publish */
     unsigned unanswered;
@@ -237,7 +236,7 @@ static void drop(struct server *server, const char *why)
     set_state(server, SERVER_DOWN);
     server->commands_ready = server->messages_ready = server->listening = server->beating = false;
     for (unsigned i = server->number; i < LANES; i += (unsigned)bus->n_servers)
-        bus->lanes[i].open = bus->lanes[i].answered = false;
+        bus->lanes[i].open = false;
     HASH_ITER (hh, bus->subscriptions, subscription, next)
         if (subscription->lane % bus->n_servers == server->number)
             subscription->confirmed = false;
@@ -269,7 +268,7 @@ static void open_links(struct server *server, unsigned long link)
     server->fenced = false;
     server->awaited = 0;
     for (unsigned i = server->number; i < LANES; i += (unsigned)bus->n_servers) {
-        bus->lanes[i].open = bus->lanes[i].answered = false;
+        bus->lanes[i].open = false;
         send_open_link(server, &bus->lanes[i]);
     }
 }
@@ -295,8 +294,6 @@ static void start_anew(struct server *server)
         if (server->listening)
             send_command(server->messages, NULL, 0, 2, argv);
         take_incarnation(bus);
-        for (unsigned i = 0; i < LANES; i++)
-            bus->lanes[i].was_open = false;
         bus->ops->reincarnated(bus->ctx);
         for (size_t i = 0; i < bus->n_servers; i++)
             if (&bus->servers[i] != server)
@@ -304,6 +301,8 @@ static void start_anew(struct server *server)
         listen_to_own_channel(server);
     }
     strcpy(server->incarnation, bus->incarnation);
+    for (unsigned i = server->number; i < LANES; i += (unsigned)bus->n_servers)
+        bus->lanes[i].was_open = false;
     open_links(server, 1);
 }
 
@@ -323,6 +322,8 @@ static void links_opened(struct server *server)
     server->closed_at = monotonic_ms() + CLOSED_MS;
     if (server->listening)
         send_beat(server);
+    else
+        server->deadline = monotonic_ms() + PATIENCE_MS; /* of the subscription that beats need */
 }
 
 static void on_open_link(void *owner, uint64_t token, const struct redisReply *reply)
@@ -337,7 +338,6 @@ static void on_open_link(void *owner, uint64_t token, const struct redisReply *r
         return;
     }
     if (strcmp(word, "CLOSED") != 0) {
-        lane->answered = true;
         if (id_at(reply, 1, lane->number, &lane->floor) && id_at(reply, 2, lane->number, &top) &&
             top > lane->seen)
             lane->seen = top;
@@ -442,7 +442,8 @@ static void subscribe_many(struct server *server)
 static void on_library(void *owner, uint64_t token, const struct redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_ERROR && !strstr(reply->str, "already exists"))
-        log_warn("functions_not_loaded", "error=%s", reply->str); /* they may be there; open_link will tell */
+        log_write(((struct server *)owner)->complained ? LOG_DEBUG : LOG_WARN, "functions_not_loaded",
+                  "error=%s", reply->str); /* they may be there; open_link will tell */
 }
 
 static void both_connected(struct server *server)
@@ -515,8 +516,10 @@ static void on_pushed(void *owner, const struct redisReply *reply)
     } else if (strcmp(kind, "subscribe") == 0) {
         if (strcmp(channel, bus->own_channel) == 0) {
             server->listening = true;
-            if (server->state == SERVER_OPEN)
+            if (server->state == SERVER_OPEN) {
+                server->deadline = 0;
                 send_beat(server);
+            }
         } else if (subscription && subscription->lane % bus->n_servers == server->number) {
             subscription->confirmed = true;
             bus->ops->subscribed(bus->ctx, channel);
