@@ -200,10 +200,12 @@ static bool start(struct gateway *gateway, char *error, size_t size)
         return false;
     gateway->dns =
         evdns_base_new(gateway->base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (!gateway->dns) /* no name server is configured: addresses and /etc/hosts still do */
+    if (!gateway->dns) { /* no name server is configured: addresses and /etc/hosts still do */
         gateway->dns = evdns_base_new(gateway->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (!gateway->dns)
-        return false;
+        if (!gateway->dns)
+            return false;
+        evdns_base_load_hosts(gateway->dns, "/etc/hosts");
+    }
     sessions_init(&gateway->sessions, &gateway->settings);
     gateway->bus = bus_create(gateway->base, gateway->dns, &gateway->settings, &bus_ops, gateway);
     gateway->hub = hub_create(gateway->base, gateway->bus, &sessions_hub_ops, &gateway->sessions);
