@@ -1,0 +1,621 @@
+/*
+ * Conns over pairs of sockets.  conn.c is compiled into the test, with shorter times.  The pairs are of the
+ * kind that keeps the borders of writes, so that these can be counted.
+ */
+#include "unit.h"
+
+#include "conn.h"
+
+#undef CONN_SLOW_SECONDS
+#define CONN_SLOW_SECONDS 1
+
+#include "../../gateway/conn.c" /* NOLINT(bugprone-suspicious-include) */
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PATIENCE_MS 10000
+
+struct owner {
+    struct conn *conn;
+    int peer;
+    unsigned inputs, eofs, gones, draineds, stucks, timeouts;
+    const char *closes_at; /* the callback that closes the conn, or NULL */
+    unsigned agains;       /* how often it still asks for input again */
+};
+
+static struct event_base *base;
+static struct conns *conns;
+static struct event *clock_event;
+
+static void close_if(struct owner *owner, const char *callback)
+{
+    if (!owner->closes_at || strcmp(owner->closes_at, callback) != 0)
+        return;
+    conn_close(owner->conn);
+    owner->conn = NULL;
+}
+
+static void on_input(void *ctx)
+{
+    struct owner *owner = ctx;
+
+    owner->inputs++;
+    if (owner->agains > 0) {
+        owner->agains--;
+        conn_again(owner->conn);
+    }
+    close_if(owner, "input");
+}
+
+static void on_eof(void *ctx)
+{
+    ((struct owner *)ctx)->eofs++;
+    close_if(ctx, "eof");
+}
+
+static void on_gone(void *ctx)
+{
+    ((struct owner *)ctx)->gones++;
+    close_if(ctx, "gone");
+}
+
+static void on_drained(void *ctx)
+{
+    ((struct owner *)ctx)->draineds++;
+    close_if(ctx, "drained");
+}
+
+static void on_stuck(void *ctx)
+{
+    ((struct owner *)ctx)->stucks++;
+    close_if(ctx, "stuck");
+}
+
+static void on_timeout(void *ctx)
+{
+    ((struct owner *)ctx)->timeouts++;
+    close_if(ctx, "timeout");
+}
+
+static const struct conn_ops ops = {on_input, on_eof, on_gone, on_drained, on_stuck, on_timeout};
+
+static void on_clock(evutil_socket_t fd, short what, void *arg)
+{
+}
+
+static int set_up(void **state)
+{
+    struct timeval often = {.tv_usec = 5000};
+
+    base = event_base_new();
+    conns = conns_create(base, &ops);
+    clock_event = event_new(base, -1, EV_PERSIST, on_clock, NULL); /* so that a turn ends */
+    return base && conns && clock_event && event_add(clock_event, &often) == 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    conns_destroy(conns);
+    event_free(clock_event);
+    event_base_free(base);
+    return 0;
+}
+
+#define conn_test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool turn(void)
+{
+    event_base_loop(base, EVLOOP_ONCE);
+    return conns_end_turn(conns);
+}
+
+/* Turns until `condition`. */
+#define until(condition)                                          \
+    for (uint64_t late = now_ms() + PATIENCE_MS; !(condition);) { \
+        assert_true(now_ms() < late);                             \
+        turn();                                                   \
+    }
+
+static void open_pair(struct owner *owner, int type, int buffer)
+{
+    int fds[2];
+
+    memset(owner, 0, sizeof *owner);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (buffer)
+        assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer), 0);
+    owner->peer = fds[1];
+    owner->conn = conn_create(conns, fds[0]);
+    assert_non_null(owner->conn);
+    conn_set_owner(owner->conn, owner);
+}
+
+static void open_one(struct owner *owner)
+{
+    open_pair(owner, SOCK_STREAM, 0);
+}
+
+/* What the peer gets with one read, as a text; "-" if there is nothing, "eof" at the end. */
+static const char *peer_reads(const struct owner *owner)
+{
+    static char text[1 << 16];
+    ssize_t n = recv(owner->peer, text, sizeof text - 1, 0);
+
+    if (n == 0)
+        return "eof";
+    if (n < 0)
+        return errno == EAGAIN ? "-" : strerror(errno);
+    text[n] = '\0';
+    return text;
+}
+
+static void peer_says(const struct owner *owner, const char *text)
+{
+    assert_int_equal(send(owner->peer, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Sends `n` bytes that count, so that a hole or a swap shows. */
+static void send_pattern(struct owner *owner, size_t n)
+{
+    for (uint32_t i = 0; i < n / 4; i++)
+        conn_send(owner->conn, &i, sizeof i);
+}
+
+/* Reads the pattern at the peer until `n` bytes were seen. */
+static void read_pattern(struct owner *owner, size_t n)
+{
+    static unsigned char bytes[1 << 14];
+    static uint32_t word;
+    size_t seen = 0;
+
+    for (uint64_t late = now_ms() + PATIENCE_MS; seen < n;) {
+        ssize_t got = recv(owner->peer, bytes, sizeof bytes, 0);
+
+        assert_true(now_ms() < late);
+        for (ssize_t i = 0; i < got; i++, seen++) {
+            ((unsigned char *)&word)[seen % 4] = bytes[i];
+            if (seen % 4 == 3)
+                assert_int_equal(word, seen / 4);
+        }
+        turn();
+    }
+}
+
+static void test_nothing_is_read_before_there_is_an_owner(void **state)
+{
+    struct owner owner = {0};
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    owner.peer = fds[1];
+    owner.conn = conn_create(conns, fds[0]);
+    peer_says(&owner, "hello");
+    turn();
+    assert_int_equal(evbuffer_get_length(conn_input(owner.conn)), 0);
+    conn_set_owner(owner.conn, &owner);
+    until(owner.inputs == 1);
+    assert_int_equal(evbuffer_get_length(conn_input(owner.conn)), 5);
+    close(owner.peer);
+}
+
+static void test_what_is_sent_in_a_turn_leaves_in_one_write(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    conn_send(owner.conn, "one ", 4);
+    conn_send(owner.conn, "two ", 4);
+    conn_send(owner.conn, "three", 5);
+    assert_string_equal(peer_reads(&owner), "-");
+    turn();
+    assert_string_equal(peer_reads(&owner), "one two three");
+    assert_string_equal(peer_reads(&owner), "-");
+    close(owner.peer);
+}
+
+static void test_what_a_full_socket_leaves_goes_later_and_in_order(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, 600000);
+    turn();
+    assert_true(evbuffer_get_length(owner.conn->output) > 0);
+    read_pattern(&owner, 600000);
+    assert_int_equal(evbuffer_get_length(owner.conn->output), 0);
+    assert_int_equal(owner.draineds, 0);
+    close(owner.peer);
+}
+
+static void test_past_the_cap_it_is_slow_until_a_quarter_is_left(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, CONN_OUTPUT_MAX);
+    assert_false(conn_is_slow(owner.conn));
+    send_pattern(&owner, 4);
+    assert_true(conn_is_slow(owner.conn));
+    for (uint64_t late = now_ms() + PATIENCE_MS; !owner.draineds;) {
+        assert_true(now_ms() < late);
+        assert_true(conn_is_slow(owner.conn));
+        peer_reads(&owner);
+        turn();
+    }
+    assert_false(conn_is_slow(owner.conn));
+    assert_true(evbuffer_get_length(owner.conn->output) < CONN_OUTPUT_MAX / 4);
+    close(owner.peer);
+}
+
+static void test_a_slow_one_is_not_read(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, CONN_OUTPUT_MAX + 4);
+    peer_says(&owner, "hello");
+    for (int i = 0; i < 10; i++)
+        turn();
+    assert_int_equal(owner.inputs, 0);
+    for (uint64_t late = now_ms() + PATIENCE_MS; !owner.inputs;) {
+        assert_true(now_ms() < late);
+        peer_reads(&owner);
+        turn();
+    }
+    assert_int_equal(owner.draineds, 1);
+    close(owner.peer);
+}
+
+static void test_who_stays_slow_is_stuck(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    owner.closes_at = "stuck";
+    send_pattern(&owner, CONN_OUTPUT_MAX + 4);
+    until(owner.stucks == 1);
+    assert_null(owner.conn);
+    assert_int_equal(conns_count(conns), 0);
+    close(owner.peer);
+}
+
+static void test_who_drained_in_time_is_not_stuck(void **state)
+{
+    struct owner owner;
+    uint64_t then;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, CONN_OUTPUT_MAX + 4);
+    for (uint64_t late = now_ms() + PATIENCE_MS; !owner.draineds;) {
+        assert_true(now_ms() < late);
+        peer_reads(&owner);
+        turn();
+    }
+    then = now_ms();
+    until(now_ms() > then + 1200);
+    assert_int_equal(owner.stucks, 0);
+    close(owner.peer);
+}
+
+static void test_closing_flushes_and_then_ends(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, 300000);
+    conn_close(owner.conn);
+    assert_int_equal(conns_count(conns), 0);
+    assert_false(conns_idle(conns));
+    read_pattern(&owner, 300000);
+    assert_string_equal(peer_reads(&owner), "eof");
+    close(owner.peer);
+    until(conns_idle(conns));
+}
+
+static void test_the_last_word_arrives_though_input_is_left_unread(void **state)
+{
+    struct owner owner;
+
+    open_one(&owner);
+    peer_says(&owner, "this is never read");
+    conn_send(owner.conn, "goodbye", 7);
+    conn_close(owner.conn);
+    turn();
+    peer_says(&owner, "and neither is this");
+    for (int i = 0; i < 5; i++)
+        turn();
+    assert_string_equal(peer_reads(&owner), "goodbye");
+    assert_string_equal(peer_reads(&owner), "eof");
+    assert_int_equal(owner.inputs, 0);
+    close(owner.peer);
+    until(conns_idle(conns));
+}
+
+static void test_a_peer_that_floods_a_closing_one_is_cut_off(void **state)
+{
+    static char flood[1 << 16];
+    struct owner owner;
+    ssize_t n = 0;
+
+    open_one(&owner);
+    conn_close(owner.conn);
+    for (uint64_t late = now_ms() + 4000; n >= 0 || errno == EAGAIN; turn()) {
+        assert_true(now_ms() < late);
+        n = send(owner.peer, flood, sizeof flood, MSG_NOSIGNAL);
+    }
+    assert_true(conns_idle(conns));
+    close(owner.peer);
+}
+
+static void test_a_peer_that_never_closes_is_waited_for_a_few_seconds_only(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    conn_close(owner.conn);
+    until(conns_idle(conns));
+    assert_in_range(now_ms() - then, LINGER_SECONDS * 1000 - 50, LINGER_SECONDS * 1000 + 3000);
+    close(owner.peer);
+}
+
+static void test_a_peer_that_never_reads_is_flushed_to_for_a_few_seconds_only(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, 300000);
+    conn_close(owner.conn);
+    until(conns_idle(conns));
+    close(owner.peer);
+}
+
+static void test_eof_is_told_once_and_what_is_sent_then_still_goes(void **state)
+{
+    struct owner owner;
+
+    open_one(&owner);
+    peer_says(&owner, "hello");
+    shutdown(owner.peer, SHUT_WR);
+    until(owner.eofs == 1);
+    assert_int_equal(owner.inputs, 1);
+    conn_send(owner.conn, "bye", 3);
+    for (int i = 0; i < 5; i++)
+        turn();
+    assert_int_equal(owner.eofs, 1);
+    assert_string_equal(peer_reads(&owner), "bye");
+    conn_close(owner.conn);
+    turn();
+    assert_true(conns_idle(conns));
+    close(owner.peer);
+}
+
+static void test_a_broken_connection_is_told_when_it_is_written(void **state)
+{
+    struct owner owner;
+
+    open_one(&owner);
+    owner.closes_at = "gone";
+    conn_pause(owner.conn, true);
+    close(owner.peer);
+    conn_send(owner.conn, "anybody?", 8);
+    turn();
+    assert_int_equal(owner.gones, 1);
+    assert_true(conns_idle(conns));
+}
+
+static void test_each_callback_may_close(void **state)
+{
+    static const char *const callbacks[] = {"input", "eof", "drained", "timeout"};
+
+    for (size_t i = 0; i < sizeof callbacks / sizeof callbacks[0]; i++) {
+        struct owner owner;
+
+        open_pair(&owner, SOCK_STREAM, 4096);
+        owner.closes_at = callbacks[i];
+        owner.agains = i == 0; /* on the list of those as well */
+        if (i == 0)
+            peer_says(&owner, "hello");
+        if (i == 1)
+            shutdown(owner.peer, SHUT_WR);
+        if (i == 2)
+            send_pattern(&owner, CONN_OUTPUT_MAX + 4);
+        if (i == 3)
+            conn_set_timeout(owner.conn, 1, false);
+        for (uint64_t late = now_ms() + PATIENCE_MS; owner.conn;) {
+            assert_true(now_ms() < late);
+            peer_reads(&owner);
+            turn();
+        }
+        close(owner.peer);
+        until(conns_idle(conns));
+    }
+}
+
+static void test_one_that_closes_another_in_the_same_turn_is_survived(void **state)
+{
+    struct owner owners[20];
+
+    for (int i = 0; i < 20; i++) {
+        open_one(&owners[i]);
+        conn_send(owners[i].conn, "hello", 5);
+        conn_again(owners[i].conn);
+    }
+    for (int i = 0; i < 20; i += 2) {
+        close(owners[i].peer);
+        conn_close(owners[i].conn);
+    }
+    turn();
+    assert_int_equal(conns_count(conns), 10);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(owners[i].inputs, i % 2);
+    for (int i = 1; i < 20; i += 2) {
+        assert_string_equal(peer_reads(&owners[i]), "hello");
+        close(owners[i].peer);
+    }
+}
+
+static void test_the_set_may_go_with_conns_on_every_list(void **state)
+{
+    struct owner owners[4];
+
+    for (int i = 0; i < 4; i++) {
+        open_pair(&owners[i], SOCK_STREAM, 4096);
+        send_pattern(&owners[i], CONN_OUTPUT_MAX + 4);
+        conn_again(owners[i].conn);
+        conn_set_timeout(owners[i].conn, 1, true);
+    }
+    conn_close(owners[1].conn);
+    turn();
+    conn_send(owners[2].conn, "x", 1);
+    conn_close(owners[3].conn);
+    for (int i = 0; i < 4; i++)
+        close(owners[i].peer);
+}
+
+static void test_who_asks_again_is_asked_once_a_turn(void **state)
+{
+    struct owner owner;
+
+    open_one(&owner);
+    owner.agains = 3;
+    conn_again(owner.conn);
+    conn_again(owner.conn);
+    assert_true(conns_end_turn(conns));
+    assert_int_equal(owner.inputs, 1);
+    assert_true(conns_end_turn(conns));
+    assert_true(conns_end_turn(conns));
+    assert_int_equal(owner.inputs, 3);
+    assert_false(conns_end_turn(conns));
+    assert_int_equal(owner.inputs, 4);
+    assert_false(conns_end_turn(conns));
+    assert_int_equal(owner.inputs, 4);
+    close(owner.peer);
+}
+
+static void test_input_that_is_not_used_is_left_to_the_kernel(void **state)
+{
+    static char flood[1 << 16];
+    struct owner owner;
+    unsigned idle = 0, inputs;
+
+    open_one(&owner);
+    for (ssize_t n = 1; idle < 10; turn()) {
+        n = send(owner.peer, flood, sizeof flood, MSG_NOSIGNAL);
+        idle = n < 0 ? idle + 1 : 0;
+    }
+    assert_in_range(evbuffer_get_length(conn_input(owner.conn)), INPUT_MAX, INPUT_MAX + READ_BYTES);
+    inputs = owner.inputs;
+    evbuffer_drain(conn_input(owner.conn), INPUT_MAX);
+    conn_again(owner.conn);
+    until(owner.inputs >= inputs + 2); /* once for the asking, then for what is new */
+    close(owner.peer);
+}
+
+static void test_a_timeout_comes_once(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    conn_set_timeout(owner.conn, 1, false);
+    until(owner.timeouts == 1);
+    assert_true(now_ms() - then >= 950);
+    until(now_ms() - then > 2300);
+    assert_int_equal(owner.timeouts, 1);
+    close(owner.peer);
+}
+
+static void test_input_starts_a_timeout_anew_if_that_is_wanted(void **state)
+{
+    struct owner quiet, talker;
+    uint64_t then = now_ms(), said = 0;
+
+    open_one(&quiet);
+    open_one(&talker);
+    conn_set_timeout(quiet.conn, 1, true);
+    conn_set_timeout(talker.conn, 1, true);
+    while (now_ms() - then < 2000) {
+        if (now_ms() - said > 200) {
+            peer_says(&talker, "x");
+            said = now_ms();
+        }
+        turn();
+    }
+    assert_int_equal(quiet.timeouts, 1);
+    assert_int_equal(talker.timeouts, 0);
+    until(talker.timeouts == 1);
+    close(quiet.peer);
+    close(talker.peer);
+}
+
+static void test_a_timeout_can_be_taken_back(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    conn_set_timeout(owner.conn, 1, false);
+    conn_set_timeout(owner.conn, 0, false);
+    until(now_ms() - then > 1300);
+    assert_int_equal(owner.timeouts, 0);
+    close(owner.peer);
+}
+
+static void test_a_paused_one_is_not_read_until_it_goes_on(void **state)
+{
+    struct owner owner;
+
+    open_one(&owner);
+    conn_pause(owner.conn, true);
+    peer_says(&owner, "hello");
+    for (int i = 0; i < 5; i++)
+        turn();
+    assert_int_equal(owner.inputs, 0);
+    conn_pause(owner.conn, false);
+    until(owner.inputs == 1);
+    close(owner.peer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        conn_test(test_nothing_is_read_before_there_is_an_owner),
+        conn_test(test_what_is_sent_in_a_turn_leaves_in_one_write),
+        conn_test(test_what_a_full_socket_leaves_goes_later_and_in_order),
+        conn_test(test_past_the_cap_it_is_slow_until_a_quarter_is_left),
+        conn_test(test_a_slow_one_is_not_read),
+        conn_test(test_who_stays_slow_is_stuck),
+        conn_test(test_who_drained_in_time_is_not_stuck),
+        conn_test(test_closing_flushes_and_then_ends),
+        conn_test(test_the_last_word_arrives_though_input_is_left_unread),
+        conn_test(test_a_peer_that_floods_a_closing_one_is_cut_off),
+        conn_test(test_a_peer_that_never_closes_is_waited_for_a_few_seconds_only),
+        conn_test(test_a_peer_that_never_reads_is_flushed_to_for_a_few_seconds_only),
+        conn_test(test_eof_is_told_once_and_what_is_sent_then_still_goes),
+        conn_test(test_a_broken_connection_is_told_when_it_is_written),
+        conn_test(test_each_callback_may_close),
+        conn_test(test_one_that_closes_another_in_the_same_turn_is_survived),
+        conn_test(test_the_set_may_go_with_conns_on_every_list),
+        conn_test(test_who_asks_again_is_asked_once_a_turn),
+        conn_test(test_input_that_is_not_used_is_left_to_the_kernel),
+        conn_test(test_a_timeout_comes_once),
+        conn_test(test_input_starts_a_timeout_anew_if_that_is_wanted),
+        conn_test(test_a_timeout_can_be_taken_back),
+        conn_test(test_a_paused_one_is_not_read_until_it_goes_on),
+    };
+
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
