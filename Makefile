@@ -23,8 +23,7 @@ up: install-run build
 	@exec $(PYTHON) deploy/up.py --build $(BUILD) --gateways $(GATEWAYS)
 
 build: install-run
-	@test -e $(BUILD)/build.ninja || meson setup $(BUILD)
-	@ninja -C $(BUILD) --quiet
+	@deploy/build.sh $(BUILD)
 
 test: install-test
 	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(CI),--werror)

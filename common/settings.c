@@ -73,7 +73,7 @@ static bool good_gateway(const char *value)
 
 static bool good_postgres_url(const char *value)
 {
-    return *value != '\0'; /* libpq knows better, and says so when it connects */
+    return strncmp(value, "postgresql://", 13) == 0 || strncmp(value, "postgres://", 11) == 0;
 }
 
 #define TEXT(field) SETTING_TEXT, offsetof(struct settings, field)
@@ -97,12 +97,13 @@ static const struct setting table[] = {
      "The Redis servers; lane L lives on server L mod n."},
     {"REDIS_PASSWORD", BOTH, SECRET(redis_password), "", 0, 0, NULL, "", "Password of the Redis servers."},
     {"POSTGRES_URL", PROGRAM_STORE, TEXT(postgres_url), "postgresql://hubbub_store@127.0.0.1:5432/hubbub", 0,
-     0, good_postgres_url, "use a libpq connection URI",
+     0, good_postgres_url,
+     "use a libpq connection URI, as in postgresql://hubbub_store@127.0.0.1:5432/hubbub",
      "The PostgreSQL database, as a libpq connection URI."},
     {"POSTGRES_PASSWORD", PROGRAM_STORE, SECRET(postgres_password), "", 0, 0, NULL, "",
      "Password of the PostgreSQL role."},
     {"LOG_LEVEL", BOTH, TEXT(log_level), "info", 0, 0, good_level, "use debug, info, warn or error",
-     "The least level that is logged."},
+     "The least level that is logged: debug, info, warn or error."},
     {"LOGIN_TIMEOUT", PROGRAM_GATEWAY, NUMBER(login_timeout), "30", 1, 3600, NULL, "",
      "Seconds after which a client that has not logged in is closed."},
     {"RATE", PROGRAM_GATEWAY, NUMBER(rate), "20", 0, 1000000, NULL, "",
@@ -360,7 +361,10 @@ static void print_help(enum program program)
             printf("%s_FILE, a file that holds it)", table[i].name);
         if (table[i].fallback[0])
             printf("  [%s]", table[i].fallback);
-        printf("\n      %s\n", table[i].help);
+        printf("\n      %s", table[i].help);
+        if (table[i].type == SETTING_NUMBER)
+            printf(" From %ld to %ld.", table[i].min, table[i].max);
+        printf("\n");
     }
     printf("\n--help prints this, --version the version.\n");
 }

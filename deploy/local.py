@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import pwd
 import secrets
+import shutil
 
 from place import Failure, Place, account, reachable
 
@@ -51,6 +53,7 @@ class Local:
 
     def make_place(self, say):
         """The Place of the data.  Servers that root starts must be able to enter it, which decides where it is."""
+        self.check_owner()
         for directory in (self.directory, self.run, self.log):
             os.makedirs(directory, exist_ok=True)
         if os.geteuid() == 0:
@@ -60,10 +63,18 @@ class Local:
         os.makedirs(os.path.realpath(self.data), exist_ok=True)
         return Place(self.data, self.log)
 
+    def check_owner(self):
+        """Root must not take over what is somebody else's, who could not start it any more."""
+        if os.path.exists(self.directory) and os.stat(self.directory).st_uid != os.geteuid():
+            owner = pwd.getpwuid(os.stat(self.directory).st_uid).pw_name
+            raise Failure(f"{self.directory} belongs to {owner}: run make up as {owner}, or remove it to begin anew")
+
     def move_data(self, say):
         if not os.path.lexists(self.data):
             elsewhere = "/var/lib/hubbub-" + hashlib.sha256(self.directory.encode()).hexdigest()[:8]
-            os.makedirs(elsewhere, exist_ok=True)
+            if os.path.exists(elsewhere):  # .local was removed, which means: forget everything
+                shutil.rmtree(elsewhere)
+            os.makedirs(elsewhere)
             os.symlink(elsewhere, self.data)
         if not os.path.islink(self.data):
             raise Failure(f"servers do not run as root, and nobody else can enter {self.directory}: "

@@ -19,7 +19,8 @@ from local import PEOPLES_GATEWAYS, ROOT, Local
 from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, taken, wait_for
 from services import Gateway, Haproxy, Postgres, Redis, Store, inside
 
-OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN", "HUBBUB_REDIS_", "HUBBUB_POSTGRES_")
+OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN")
+OUR_PREFIXES = ("HUBBUB_REDIS_", "HUBBUB_POSTGRES_")
 LEFTOVER_SECONDS = 20
 STEADY_SECONDS = 10
 BACKOFF_MAX = 5.0
@@ -49,7 +50,7 @@ def caller_settings():
     """The HUBBUB_* of our environment, for gateways and store."""
     given = {key: value for key, value in os.environ.items() if key.startswith("HUBBUB_")}
     for key in sorted(given):
-        if key.startswith(OURS):
+        if key in OURS or key.startswith(OUR_PREFIXES):
             raise Failure(f"{key} is in the environment, but make up sets that itself: unset it")
     return given
 
@@ -90,7 +91,7 @@ def end_leftovers(local, place):
 def check_ports(local, gateways):
     busy = [f"{address}:{port}" for address, port in local.all_ports(gateways) if taken(address, port)]
     if busy:
-        raise Failure(f"something else listens on {', '.join(busy)}")
+        raise Failure(f"the address {', '.join(busy)} is taken: end what listens there (ss -ltnp tells what)")
 
 
 def haproxy_config(local, gateways):
@@ -200,7 +201,7 @@ class System:
 
     def stop(self):
         """In the order in which nobody misses anybody."""
-        for together in ([self.haproxy], self.gateways, [self.store], [self.bases[0]], [self.bases[1]]):
+        for together in (self.gateways, [self.haproxy], [self.store], [self.bases[0]], [self.bases[1]]):
             for part in together:
                 part.server.ask_to_stop()
             for part in together:
@@ -221,12 +222,15 @@ def ready_line(local, gateways):
 
     own = "; ".join(f"gateway {n} also {list_ports(local.peoples_ports(n))}"
                     for n in range(1, min(gateways, PEOPLES_GATEWAYS) + 1))
-    return f"hubbub is ready: ports {list_ports(local.dialects)}; {own}. History: make psql. Ctrl-C ends it."
+    crowd = "1 gateway" if gateways == 1 else f"{gateways} gateways"
+    return (f"hubbub is ready with {crowd}: ports {list_ports(local.dialects)}; {own}. "
+            "History: make psql. Ctrl-C ends it.")
 
 
 def run(options):
-    if not 1 <= options.gateways <= 250:
+    if not options.gateways.isdecimal() or not 1 <= int(options.gateways) <= 250:
         raise Failure(f"GATEWAYS={options.gateways}: use a number from 1 to 250")
+    gateways = int(options.gateways)
     settings = caller_settings()
     local = Local(options.local, options.shift)
     held = lock(local.run)
@@ -234,11 +238,12 @@ def run(options):
     try:
         place = local.make_place(say)
         end_leftovers(local, place)
-        check_ports(local, options.gateways)
+        check_ports(local, gateways)
         begin_logs(place)
-        system = System(local, place, os.path.abspath(options.build), options.gateways, settings)
+        system = System(local, place, os.path.abspath(options.build), gateways, settings)
+        say("hubbub: starting")
         system.start()
-        say(ready_line(local, options.gateways))
+        say(ready_line(local, gateways))
         system.supervise()
     except Stop:
         ignore_signals()
@@ -248,13 +253,13 @@ def run(options):
         if system:
             system.stop()
         held.close()
-    say(f"hubbub has stopped; its data is in {local.directory}")
+    say(f"hubbub has stopped; its data is in {os.path.realpath(local.data)}")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Runs all of hubbub on this machine.")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
-    parser.add_argument("--gateways", type=int, default=2)
+    parser.add_argument("--gateways", default="2")
     parser.add_argument("--local", help="where the data, logs and pids are, if not in .local")
     parser.add_argument("--shift", type=int, default=0, help="is added to every port")
     options = parser.parse_args()

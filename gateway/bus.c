@@ -1,5 +1,6 @@
 #include "bus.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,6 @@ static void take_incarnation(struct bus *bus)
 {
     snprintf(bus->incarnation, sizeof bus->incarnation, "%.32s-%08x", bus->gateway, randombytes_random());
     snprintf(bus->own_channel, sizeof bus->own_channel, "hubbub:gateway:%s", bus->incarnation);
-    log_info("incarnation", "incarnation=%s", bus->incarnation);
 }
 
 /* Lanes -------------------------------------------------------------------------------------------------- */
@@ -294,6 +294,7 @@ static void start_anew(struct server *server)
         if (server->listening)
             send_command(server->messages, NULL, 0, 2, argv);
         take_incarnation(bus);
+        log_info("incarnation", "incarnation=%s", bus->incarnation);
         bus->ops->reincarnated(bus->ctx);
         for (size_t i = 0; i < bus->n_servers; i++)
             if (&bus->servers[i] != server)
@@ -579,6 +580,7 @@ struct bus *bus_create(struct event_base *base, struct evdns_base *dns, const st
     bus->ctx = ctx;
     snprintf(bus->gateway, sizeof bus->gateway, "%s", settings->gateway);
     bus->n_servers = redis_addresses(settings->redis_url, bus->addresses);
+    assert(bus->n_servers > 0); /* the settings were checked */
     take_incarnation(bus);
     bus->tick = event_new(base, -1, EV_PERSIST, on_tick, bus);
     for (size_t i = 0; i < bus->n_servers; i++) {
@@ -632,6 +634,7 @@ void bus_start(struct bus *bus)
 {
     struct timeval interval = {.tv_usec = TICK_MS * 1000};
 
+    log_info("incarnation", "incarnation=%s", bus->incarnation);
     event_add(bus->tick, &interval);
     event_active(bus->tick, EV_TIMEOUT, 0);
 }

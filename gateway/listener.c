@@ -135,7 +135,7 @@ static const char *bind_to(struct listener *listener, const char *host, unsigned
     error = errno;
     freeaddrinfo(info);
     if (!listener->socket)
-        return strerror(error);
+        return error == EADDRINUSE ? "something listens there already; use another port" : strerror(error);
     evconnlistener_set_error_cb(listener->socket, on_error);
     return NULL;
 }
@@ -164,7 +164,7 @@ struct listeners *listeners_create(struct event_base *base, const char *listen, 
         if (!wrong)
             wrong = bind_to(listener, host, port);
         if (wrong) {
-            snprintf(error, size, "HUBBUB_LISTEN=%s: %.*s: %s", listen, (int)len, at, wrong);
+            snprintf(error, size, "HUBBUB_LISTEN with %.*s: %s", (int)len, at, wrong);
             listeners_destroy(listeners);
             return NULL;
         }

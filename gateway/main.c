@@ -296,7 +296,7 @@ int main(int argc, char **argv)
         return status;
     if (!settings_init(&gateway.settings, environ, error, sizeof error)) {
         fprintf(stderr, "hubbub-gateway: %s\n", error);
-        return 1;
+        return 2;
     }
     log_level_parse(gateway.settings.log_level, &level);
     log_set_level(level);
@@ -312,5 +312,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "hubbub-gateway: %s\n", error);
     }
     finish(&gateway);
-    return good ? 0 : 1;
+    return good ? 0 : 2; /* 2: a setting is to be changed; hubbub-store says it the same way */
 }

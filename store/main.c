@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include <libpq-fe.h>
+
 #include "ingest.h"
 #include "log.h"
 #include "settings.h"
@@ -17,7 +19,8 @@ int main(int argc, char **argv)
 {
     struct settings settings;
     enum log_level level;
-    char error[512];
+    char error[512], *wrong = NULL;
+    PQconninfoOption *uri;
     int status;
 
     status = settings_arguments(PROGRAM_STORE, argc, argv);
@@ -27,6 +30,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "hubbub-store: %s\n", error);
         return 2;
     }
+    uri = PQconninfoParse(settings.postgres_url, &wrong);
+    if (!uri) {
+        fprintf(stderr, "hubbub-store: HUBBUB_POSTGRES_URL=%s: %s", settings.postgres_url,
+                wrong ? wrong : "out of memory\n");
+        PQfreemem(wrong);
+        settings_finish(&settings);
+        return 2;
+    }
+    PQconninfoFree(uri);
     if (log_level_parse(settings.log_level, &level))
         log_set_level(level);
     status = 1;

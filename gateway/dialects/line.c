@@ -109,7 +109,8 @@ static enum decoded read_line(char *text, struct request *request)
     char nothing[] = "";
 
     if (!command)
-        return refuse(request, ERROR_UNKNOWN_COMMAND, NULL);
+        return refuse(request, ERROR_UNKNOWN_COMMAND,
+                      "LOGIN, MSG, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
     if (!read_arguments(command, arguments ? arguments : nothing, request)) {
         *request = (struct request){0};
         return refuse(request, ERROR_BAD_REQUEST, command->usage);

@@ -42,7 +42,7 @@ static const char *some_room(void)
 
 static struct person *somebody(void)
 {
-    struct person *person = world.people;
+    struct person *person;
     unsigned n;
 
     DL_COUNT(world.people, person, n);

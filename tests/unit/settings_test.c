@@ -110,7 +110,8 @@ static void test_a_bad_text_names_variable_value_and_remedy(void **state)
     assert_error("HUBBUB_HTTP_LISTEN=9100", "HUBBUB_HTTP_LISTEN=9100: use address:port");
     assert_error("HUBBUB_REDIS_URL=localhost",
                  "HUBBUB_REDIS_URL=localhost: use redis://host:port, up to 8 of them, separated by commas");
-    assert_error("HUBBUB_POSTGRES_URL=", "HUBBUB_POSTGRES_URL=: use a libpq connection URI");
+    assert_error("HUBBUB_POSTGRES_URL=", "HUBBUB_POSTGRES_URL=: use a libpq connection URI, as in "
+                                         "postgresql://hubbub_store@127.0.0.1:5432/hubbub");
     assert_error("HUBBUB_LOG_LEVEL=loud", "HUBBUB_LOG_LEVEL=loud: use debug, info, warn or error");
 }
 
