@@ -112,9 +112,23 @@ class Place:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def memory():
+    """[/dev/shm], if programs can run there and there is plenty of room; else nothing."""
+    try:
+        here = os.statvfs("/dev/shm")
+    except OSError:
+        return []
+    return ["/dev/shm"] if here.f_bavail * here.f_frsize >= 4 << 30 and not here.f_flag & os.ST_NOEXEC else []
+
+
 def temporary_place():
-    """A new Place for tests, one that the unprivileged accounts can enter."""
-    for parent in dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp"]):
+    """A new Place for tests, one that the unprivileged accounts can enter.
+
+    It is in memory where that is possible: on a busy disk an fsync takes seconds, and tests would see outages that they
+    did not make.
+    """
+    chosen = [os.environ["TMPDIR"]] if os.environ.get("TMPDIR") else memory()
+    for parent in dict.fromkeys(chosen + [tempfile.gettempdir(), "/tmp", "/var/tmp"]):
         if os.path.isdir(parent) and reachable(parent, account("nobody")):
             return Place(tempfile.mkdtemp(prefix="hubbub-", dir=parent))
     raise Failure(f"the account nobody cannot enter {tempfile.gettempdir()}: set TMPDIR to where it can")
