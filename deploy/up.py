@@ -241,7 +241,6 @@ def run(options):
         check_ports(local, gateways)
         begin_logs(place)
         system = System(local, place, os.path.abspath(options.build), gateways, settings)
-        say("hubbub: starting")
         system.start()
         say(ready_line(local, gateways))
         system.supervise()
