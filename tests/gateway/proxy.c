@@ -73,7 +73,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 {
     struct proxy *proxy = arg;
     struct pair *pair = calloc(1, sizeof *pair);
-    struct sockaddr_in address = loopback(atoi(getenv("TEST_REDIS_PORT")));
+    const char *port = getenv("TEST_REDIS_PORT");
+    struct sockaddr_in address = loopback(port ? atoi(port) : 0);
 
     assert_non_null(pair);
     pair->proxy = proxy;
