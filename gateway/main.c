@@ -74,6 +74,7 @@ static void on_lane_down(void *ctx, unsigned lane)
     if (lane == 0)
         presence_lane_down(gateway->presence);
     hub_lane_down(gateway->hub, lane);
+    sessions_roomy(&gateway->sessions, lane); /* chats that waited for room are refused now */
 }
 
 static void on_reincarnated(void *ctx)
@@ -152,7 +153,8 @@ static void drain_further(struct gateway *gateway)
 static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct gateway *gateway = arg;
-    struct timeval second = {.tv_sec = 1};
+    struct timeval rest = {.tv_sec = gateway->settings.drain > 1 ? 1 : 0,
+                           .tv_usec = gateway->settings.drain > 1 ? 0 : 400000};
 
     if (gateway->stage == FLUSHING) {
         gateway->stage = DONE;
@@ -162,7 +164,7 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
              presence_unanswered(gateway->presence));
     sessions_abandon(&gateway->sessions);
     gateway->stage = FLUSHING;
-    event_add(gateway->drain_timer, &second);
+    event_add(gateway->drain_timer, &rest);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
