@@ -174,9 +174,11 @@ local function publish(keys, args)
   if refused then
     return refused
   end
+  local slot = string.format('%.0f', tonumber(seq) % SENT_SLOTS) -- here, where it may still fail
   if ref ~= '' then
     local known = redis.call('GET', P .. ':ref:' .. ref)
     if known then
+      redis.call('HSET', P .. ':sent:' .. incarnation, slot, seq .. ' ' .. known) -- this answer may get lost, too
       return answer('AGAIN', known)
     end
   end
@@ -184,7 +186,6 @@ local function publish(keys, args)
   if clock_is_ahead(now, clock) then
     return answer('CLOCK')
   end
-  local slot = string.format('%.0f', tonumber(seq) % SENT_SLOTS) -- here, where it may still fail
   local id = next_id(P, seen, now)
   local prev = redis.call('HGET', P .. ':last', chain) or redis.call('GET', P .. ':floor') or '0-0'
   redis.call('XADD', P .. ':log', id, 'c', chain, 'p', prev, 'e', body)
