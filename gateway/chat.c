@@ -98,7 +98,7 @@ void chat_say(struct session *session, struct member *member, const char *text, 
     if (!body || (ref && !own_ref))
         abort();
     snprintf(chain, sizeof chain, "r:%s", room);
-    if (ref)
+    if (ref && *ref) /* an empty one would make the same text said twice one chat */
         digest_ref(session, chain, ref, text, digest);
     if (must_wait(session, member)) {
         session->doing = DOING_CHAT;

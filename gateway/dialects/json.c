@@ -109,7 +109,8 @@ static const char *read_members(const struct form *form, const json_t *object, s
             continue;
         if (!json_is_string(value) || (i == KEY && json_string_length(value) > KEY_MAX_BYTES))
             return members[i].wrong;
-        *(const char **)((char *)request + members[i].offset) = json_string_value(value);
+        if (i != KEY || json_string_length(value) > 0) /* an empty key would be one that everybody has */
+            *(const char **)((char *)request + members[i].offset) = json_string_value(value);
     }
     return NULL;
 }

@@ -22,6 +22,15 @@ def test_a_chat_is_in_the_history_once(hubbub):
     assert hubbub.sql("SELECT count(*) FROM history WHERE text = 'only once'") == "1"
 
 
+def test_an_empty_ref_does_not_make_one_chat_of_two(hubbub):
+    alice = hubbub.json("empty-alice")
+    ids = set()
+    for _ in range(2):
+        alice.chat("the same", ref="")
+        ids.add(alice.expect(type="ack", ref="")["id"])
+    assert len(ids) == 2
+
+
 def test_a_chat_without_ref_has_no_ack_and_does_not_come_back(hubbub):
     alice, bob = hubbub.json("quiet-alice"), hubbub.json("quiet-bob", 2)
     alice.chat("no ref")

@@ -239,6 +239,7 @@ static const struct CMUnitTest tests[] = {
                "ERROR bad-request\n"),
     UNDERSTOOD("a key must be a string", "{\"type\":\"join\",\"data\":\"A\",\"key\":7}",
                "ERROR bad-request\n"),
+    UNDERSTOOD("an empty key is none", "{\"type\":\"join\",\"data\":\"A\",\"key\":\"\"}", "LOGIN name=[A]\n"),
     UNDERSTOOD("a key may have 64 bytes", "{\"type\":\"join\",\"data\":\"A\",\"key\":\"" BYTES_64 "\"}",
                "LOGIN name=[A] key=[" BYTES_64 "]\n"),
     UNDERSTOOD("a key of 65 bytes is refused", "{\"type\":\"join\",\"data\":\"A\",\"key\":\"" BYTES_64 "x\"}",
