@@ -572,6 +572,7 @@ struct bus *bus_create(struct event_base *base, struct evdns_base *dns, const st
                        const struct bus_ops *ops, void *ctx)
 {
     struct bus *bus = calloc(1, sizeof *bus);
+    size_t n;
 
     if (!bus)
         return NULL;
@@ -579,11 +580,12 @@ struct bus *bus_create(struct event_base *base, struct evdns_base *dns, const st
     bus->ops = ops;
     bus->ctx = ctx;
     snprintf(bus->gateway, sizeof bus->gateway, "%s", settings->gateway);
-    bus->n_servers = redis_addresses(settings->redis_url, bus->addresses);
-    assert(bus->n_servers > 0); /* the settings were checked */
+    n = redis_addresses(settings->redis_url, bus->addresses);
+    assert(n > 0); /* the settings were checked */
+    bus->n_servers = n;
     take_incarnation(bus);
     bus->tick = event_new(base, -1, EV_PERSIST, on_tick, bus);
-    for (size_t i = 0; i < bus->n_servers; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct server *server = &bus->servers[i];
 
         server->bus = bus;
@@ -598,7 +600,7 @@ struct bus *bus_create(struct event_base *base, struct evdns_base *dns, const st
     }
     for (unsigned i = 0; i < LANES; i++) {
         bus->lanes[i].number = i;
-        bus->lanes[i].server = &bus->servers[i % bus->n_servers];
+        bus->lanes[i].server = &bus->servers[i % n];
     }
     if (bus->tick)
         return bus;

@@ -38,7 +38,7 @@ struct listeners {
     listener_accept_fn *accept;
     void *ctx;
     struct event *retry;
-    bool exhausted; /* no descriptors are left: accepting pauses */
+    bool exhausted; /* no descriptors were left, and nobody was accepted since: accepting pauses */
     size_t count;
     struct listener all[LISTENERS_MAX];
 };
@@ -55,6 +55,7 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
     struct listener *listener = arg;
     char address[64];
 
+    listener->set->exhausted = false;
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE);
@@ -88,7 +89,6 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
     struct listeners *listeners = arg;
 
-    listeners->exhausted = false;
     for (size_t i = 0; i < listeners->count; i++)
         evconnlistener_enable(listeners->all[i].socket);
 }

@@ -49,6 +49,7 @@ struct peer {
     char incarnation[INCARNATION_MAX_BYTES], count[24];
     uint64_t serial, since; /* since when `count` stands */
     bool seen, reaping;
+    bool told;     /* that it is dead */
     unsigned lane; /* the reaping has got to */
     struct peer *prev, *next;
 };
@@ -265,18 +266,31 @@ static void answer(struct presence *presence, struct call *call, const struct re
     presence->ops->answered(presence->ctx, call->token, result, count, names, n);
 }
 
+/* True if the session's name is still to be claimed again: what depends on that comes after it. */
+static bool is_reclaim_due(const struct presence *presence, const char *session)
+{
+    const struct call *call;
+
+    DL_FOREACH (presence->calls, call)
+        if (call->again && call->kind == CALL_CLAIM && !call->sent && strcmp(call->session, session) == 0)
+            return true;
+    return false;
+}
+
 static void on_call(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
 {
     struct presence *presence = ctx;
     struct call *call;
-    bool clock;
+    bool clock, gone;
 
     DL_SEARCH_SCALAR(presence->calls, call, serial, token);
     if (!call)
         return;
     clock = status == BUS_ANSWERED && strcmp(bus_answer(reply), "CLOCK") == 0;
-    if (status == BUS_LOST || ((status == BUS_REFUSED || clock) &&
-                               (call->again || call->kind == CALL_LEAVE || call->kind == CALL_RELEASE))) {
+    gone = status == BUS_ANSWERED && strcmp(bus_answer(reply), "GONE") == 0;
+    if (status == BUS_LOST || (gone && call->again && is_reclaim_due(presence, call->session)) ||
+        ((status == BUS_REFUSED || clock) &&
+         (call->again || call->kind == CALL_LEAVE || call->kind == CALL_RELEASE))) {
         call->sent = false; /* sent again when the lane is up, or at the next beat */
         return;
     }
@@ -582,8 +596,11 @@ static void watch_peer(struct presence *presence, const char *incarnation, const
     if (paused || strcmp(peer->count, count) != 0) {
         snprintf(peer->count, sizeof peer->count, "%s", count);
         peer->since = now;
+        peer->told = false;
     } else if (now - peer->since >= DEAD_MS && !peer->reaping) {
-        log_warn("gateway_dead", "incarnation=%s", incarnation);
+        if (!peer->told)
+            log_warn("gateway_dead", "incarnation=%s", incarnation);
+        peer->told = true;
         peer->lane = 1;
         reap(presence, peer);
     }

@@ -175,7 +175,10 @@ void session_timeout(struct session *session)
         session_close(session, ERROR_LOGIN_TIMEOUT, "login-timeout", true);
         break;
     case SESSION_ACTIVE:
-        session_close(session, ERROR_IDLE_TIMEOUT, "idle-timeout", true);
+        if (session->eof)
+            session_close(session, ERROR_NONE, "eof", true);
+        else
+            session_close(session, ERROR_IDLE_TIMEOUT, "idle-timeout", true);
         break;
     case SESSION_LOGGING_OUT:
         release(session); /* its answer finds nobody any more */

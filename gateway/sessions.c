@@ -16,6 +16,8 @@
 #include "session.h"
 #include "settings.h"
 
+#define EOF_SECONDS 5 /* who has sent all is answered for so long */
+
 void sessions_init(struct sessions *sessions, const struct settings *settings)
 {
     memset(sessions, 0, sizeof *sessions);
@@ -145,6 +147,9 @@ static void on_eof(void *owner)
     struct session *session = owner;
 
     session->eof = true;
+    if (session->state ==
+        SESSION_ACTIVE) /* what is under way must not keep the descriptor through an outage */
+        conn_set_timeout(session->conn, EOF_SECONDS, false);
     session_read(session);
 }
 
