@@ -10,7 +10,7 @@
 static const char insert_sql[] =
     "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"
     " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text)"
-    " select id, prev, nullif(room, 0), nullif(recipient, 0), sender, text"
+    " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text"
     " from unnest($4, $5, $6, $7, $8, $9) as b(id, prev, room, recipient, sender, text)"
     " where exists (select 1 from moved) on conflict do nothing returning 1)"
     " select (select count(*) from moved), (select count(*) from stored)";

@@ -137,6 +137,20 @@ static bool look_at(struct link *link, const char *name, const char *wanted, cha
     return true;
 }
 
+/* Without a limit Redis takes all of the machine's memory while PostgreSQL is away. */
+static bool look_at_memory(struct link *link, char *found, size_t size)
+{
+    redisReply *reply = link_call(link, "CONFIG GET maxmemory");
+    size_t len = strlen(found);
+
+    if (!reply)
+        return false;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && strcmp(reply->element[1]->str, "0") == 0)
+        snprintf(found + len, size - len, "%smaxmemory \"0\" (not \"2gb\" or so)", len ? ", " : "");
+    freeReplyObject(reply);
+    return true;
+}
+
 static bool warn_of_settings(struct link *link)
 {
     char found[512] = "";
@@ -144,7 +158,8 @@ static bool warn_of_settings(struct link *link)
     if (!look_at(link, "appendonly", "yes", found, sizeof found) ||
         !look_at(link, "appendfsync", "always", found, sizeof found) ||
         !look_at(link, "save", "", found, sizeof found) ||
-        !look_at(link, "maxmemory-policy", "noeviction", found, sizeof found))
+        !look_at(link, "maxmemory-policy", "noeviction", found, sizeof found) ||
+        !look_at_memory(link, found, sizeof found))
         return false;
     if (found[0])
         log_warn("redis_settings", "server=%s:%d found=%s remedy=%s", link->address.host, link->address.port,
