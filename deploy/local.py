@@ -5,7 +5,6 @@ import json
 import os
 import pwd
 import secrets
-import shutil
 
 from place import Failure, Place, account, reachable
 
@@ -72,8 +71,8 @@ class Local:
     def move_data(self, say):
         if not os.path.lexists(self.data):
             elsewhere = "/var/lib/hubbub-" + hashlib.sha256(self.directory.encode()).hexdigest()[:8]
-            if os.path.exists(elsewhere):  # .local was removed, which means: forget everything
-                shutil.rmtree(elsewhere)
+            if os.path.exists(elsewhere):
+                raise Failure(f"{elsewhere} holds the data of an earlier make up here: remove it too to begin anew")
             os.makedirs(elsewhere)
             os.symlink(elsewhere, self.data)
         if not os.path.islink(self.data):

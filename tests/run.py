@@ -21,7 +21,7 @@ import xml.etree.ElementTree
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 SUITES = ["unit", "functions", "store", "blackbox"]
 SHOWN_LINES = 80
-SUITE_SECONDS = 900  # nothing takes so long that does not hang
+SUITE_SECONDS = 400  # nothing takes so long that does not hang
 SANITIZERS = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
@@ -37,7 +37,7 @@ class Suite:
         self.log = None
 
 
-class Lane:
+class Variant:
     """One build and what came out of its suites."""
 
     def __init__(self, title, directory, options):
@@ -66,29 +66,29 @@ def tail(path, lines=SHOWN_LINES):
         return b"".join(file.readlines()[-lines:]).decode(errors="replace")
 
 
-def environment(lane):
+def environment(variant):
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("HUBBUB_", "PG", "MESON_"))}
-    return {**clean, "BUILD_DIR": lane.directory, "PYTHONDONTWRITEBYTECODE": "1",
+    return {**clean, "BUILD_DIR": variant.directory, "PYTHONDONTWRITEBYTECODE": "1",
             "ASAN_OPTIONS": "detect_leaks=1:halt_on_error=1", "LC_ALL": "C.UTF-8",
             "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
 
-def build(lane, werror):
-    log = os.path.join(lane.directory, "test-logs", "build.log")
-    options = lane.options + [f"-Dwerror={'true' if werror else 'false'}"]
-    set_up = os.path.exists(os.path.join(lane.directory, "build.ninja"))
-    setup = ["meson", "configure" if set_up else "setup", lane.directory] + options
-    for command in (setup, ["ninja", "-C", lane.directory]):
+def build(variant, werror):
+    log = os.path.join(variant.directory, "test-logs", "build.log")
+    options = variant.options + [f"-Dwerror={'true' if werror else 'false'}"]
+    set_up = os.path.exists(os.path.join(variant.directory, "build.ninja"))
+    setup = ["meson", "configure" if set_up else "setup", variant.directory] + options
+    for command in (setup, ["ninja", "-C", variant.directory]):
         if not quiet(command, log):
-            lane.problem = f"{' '.join(command[:2])} failed, see {os.path.relpath(log, ROOT)}"
+            variant.problem = f"{' '.join(command[:2])} failed, see {os.path.relpath(log, ROOT)}"
             print(tail(log), flush=True)
             return
 
 
-def count_meson_test(lane, test):
+def count_meson_test(variant, test):
     """One line of meson's log: a program with one or more groups of cmocka tests."""
     found = re.match(r"(?:[^ :]+:)?(\S+) / ", test["name"])
-    suite = lane.suite(found.group(1) if found else "other")
+    suite = variant.suite(found.group(1) if found else "other")
     output = test.get("stdout", "") + test.get("stderr", "")
     passed, failed = (sum(map(int, found.findall(output))) for found in (PASSED, FAILED))
     good = test["result"] in ("OK", "EXPECTEDFAIL")
@@ -102,34 +102,34 @@ def count_meson_test(lane, test):
     suite.output.append(f"==== {test['name']}: {test['result']}, {test['duration']:.1f} s\n{output}\n")
 
 
-def run_meson(lane):
-    log = os.path.join(lane.directory, "test-logs", "meson.log")
-    listing = os.path.join(lane.directory, "meson-logs", "testlog.json")
+def run_meson(variant):
+    log = os.path.join(variant.directory, "test-logs", "meson.log")
+    listing = os.path.join(variant.directory, "meson-logs", "testlog.json")
     if os.path.exists(listing):
         os.unlink(listing)
-    good = quiet(["meson", "test", "-C", lane.directory, "--no-rebuild", "--num-processes", "2"], log,
-                 env=environment(lane))
+    good = quiet(["meson", "test", "-C", variant.directory, "--no-rebuild", "--num-processes", "2"], log,
+                 env=environment(variant))
     if os.path.exists(listing):
         with open(listing) as lines:
             for line in lines:
-                count_meson_test(lane, json.loads(line))
-    if not good and not any(suite.failed for suite in lane.suites.values()):
-        lane.problem = f"meson test failed, see {os.path.relpath(log, ROOT)}"
-    for suite in lane.suites.values():
-        suite.log = os.path.join(lane.directory, "test-logs", suite.name + ".log")
+                count_meson_test(variant, json.loads(line))
+    if not good and not any(suite.failed for suite in variant.suites.values()):
+        variant.problem = f"meson test failed, see {os.path.relpath(log, ROOT)}"
+    for suite in variant.suites.values():
+        suite.log = os.path.join(variant.directory, "test-logs", suite.name + ".log")
         with open(suite.log, "w") as out:
             out.writelines(suite.output)
 
 
-def run_blackbox(lane):
-    suite = lane.suite("blackbox")
-    suite.log = os.path.join(lane.directory, "test-logs", "blackbox.log")
-    report = os.path.join(lane.directory, "test-logs", "blackbox.xml")
+def run_blackbox(variant):
+    suite = variant.suite("blackbox")
+    suite.log = os.path.join(variant.directory, "test-logs", "blackbox.log")
+    report = os.path.join(variant.directory, "test-logs", "blackbox.xml")
     if os.path.exists(report):
         os.unlink(report)
     started = time.monotonic()
     good = quiet(["/usr/bin/python3", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider", "-o", "junit_family=xunit1",
-                  f"--junitxml={report}", "tests/blackbox"], suite.log, env=environment(lane))
+                  f"--junitxml={report}", "tests/blackbox"], suite.log, env=environment(variant))
     suite.seconds = time.monotonic() - started
     if os.path.exists(report):
         root = xml.etree.ElementTree.parse(report).getroot()
@@ -144,35 +144,35 @@ def run_blackbox(lane):
         suite.failed = 1
 
 
-def run(lane):
-    if not lane.problem:
-        run_meson(lane)
-        run_blackbox(lane)
+def run(variant):
+    if not variant.problem:
+        run_meson(variant)
+        run_blackbox(variant)
 
 
-def show_failures(lanes):
-    for lane in lanes:
-        for suite in lane.suites.values():
+def show_failures(variants):
+    for variant in variants:
+        for suite in variant.suites.values():
             if suite.failed:
-                print(f"\n==== {suite.name} ({lane.title}) failed; the end of {os.path.relpath(suite.log, ROOT)}:\n"
+                print(f"\n==== {suite.name} ({variant.title}) failed; the end of {os.path.relpath(suite.log, ROOT)}:\n"
                       f"{tail(suite.log)}")
 
 
-def summarize(lanes, seconds):
+def summarize(variants, seconds):
     """Prints the block of counts; true if all is well."""
     passed = failed = 0
     print(f"\n{'suite':<10} {'build':<11} {'passed':>6} {'failed':>6} {'seconds':>8}  output")
-    for lane in lanes:
-        order = sorted(lane.suites.values(), key=lambda suite: SUITES.index(suite.name) if suite.name in SUITES else 99)
+    for variant in variants:
+        order = sorted(variant.suites.values(), key=lambda suite: SUITES.index(suite.name) if suite.name in SUITES else 99)
         for suite in order:
-            print(f"{suite.name:<10} {lane.title:<11} {suite.passed:>6} {suite.failed:>6} {suite.seconds:>8.1f}  "
+            print(f"{suite.name:<10} {variant.title:<11} {suite.passed:>6} {suite.failed:>6} {suite.seconds:>8.1f}  "
                   f"{os.path.relpath(suite.log, ROOT)}")
             for note in suite.notes:
                 print(f"{'':<10} {note}")
             passed += suite.passed
             failed += suite.failed
-        if lane.problem:
-            print(f"{'-':<10} {lane.title:<11} {'-':>6} {1:>6} {'-':>8}  {lane.problem}")
+        if variant.problem:
+            print(f"{'-':<10} {variant.title:<11} {'-':>6} {1:>6} {'-':>8}  {variant.problem}")
             failed += 1
     print(f"in {seconds:.0f} s\n{passed} passed, {failed} failed", flush=True)
     return failed == 0 and passed > 0
@@ -184,19 +184,19 @@ def main():
     parser.add_argument("--werror", action="store_true")
     options = parser.parse_args()
     directory = os.path.abspath(options.build)
-    lanes = [Lane("plain", directory, []), Lane("sanitized", directory + "-asan", SANITIZERS)]
+    variants = [Variant("plain", directory, []), Variant("sanitized", directory + "-asan", SANITIZERS)]
     started = time.monotonic()
-    for lane in lanes:
-        print(f"building {os.path.relpath(lane.directory, ROOT)}", flush=True)
-        build(lane, options.werror)
+    for variant in variants:
+        print(f"building {os.path.relpath(variant.directory, ROOT)}", flush=True)
+        build(variant, options.werror)
     print("running the suites on both builds", flush=True)
-    threads = [threading.Thread(target=run, args=(lane,)) for lane in lanes]
+    threads = [threading.Thread(target=run, args=(variant,)) for variant in variants]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    show_failures(lanes)
-    return 0 if summarize(lanes, time.monotonic() - started) else 1
+    show_failures(variants)
+    return 0 if summarize(variants, time.monotonic() - started) else 1
 
 
 if __name__ == "__main__":
