@@ -102,6 +102,8 @@ static const struct setting table[] = {
      "The PostgreSQL database, as a libpq connection URI."},
     {"POSTGRES_PASSWORD", PROGRAM_STORE, SECRET(postgres_password), "", 0, 0, NULL, "",
      "Password of the PostgreSQL role."},
+    {"HEALTH_FILE", PROGRAM_STORE, TEXT(health_file), "", 0, 0, NULL, "",
+     "A file that the store touches every second while Redis and PostgreSQL both answer. Empty: none."},
     {"LOG_LEVEL", BOTH, TEXT(log_level), "info", 0, 0, good_level, "use debug, info, warn or error",
      "The least level that is logged: debug, info, warn or error."},
     {"LOGIN_TIMEOUT", PROGRAM_GATEWAY, NUMBER(login_timeout), "30", 1, 3600, NULL, "",

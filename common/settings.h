@@ -22,6 +22,7 @@ struct settings {
     char *redis_password;
     char *postgres_url;
     char *postgres_password;
+    char *health_file;
     char *log_level;
     long login_timeout; /* seconds */
     long rate;          /* requests a second */

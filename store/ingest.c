@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "health.h"
 #include "log.h"
 #include "server.h"
 #include "wait.h"
@@ -14,6 +15,7 @@ struct ingest {
     struct lane lanes[LANES];
     struct server servers[REDIS_SERVERS_MAX];
     size_t server_count;
+    struct health health;
     bool is_ready; /* and was logged */
 };
 
@@ -22,6 +24,7 @@ static bool init(struct ingest *ingest, const struct settings *settings)
     struct redis_address addresses[REDIS_SERVERS_MAX];
 
     *ingest = (struct ingest){.settings = settings};
+    health_init(&ingest->health, settings->health_file);
     ingest->server_count = redis_addresses(settings->redis_url, addresses);
     assert(ingest->server_count > 0); /* settings_init has seen to it */
     for (size_t i = 0; i < ingest->server_count; i++)
@@ -125,6 +128,8 @@ static void turn(struct ingest *ingest)
         if (server->link.context && !wait_stopping())
             server_ask(server);
     }
+    if (database_is_up(database) && is_ready(ingest))
+        health_note(&ingest->health, database);
     if (!ingest->is_ready && database_is_up(database) && is_ready(ingest)) {
         log_info("ready", "servers=%zu lanes=%d", ingest->server_count, LANES);
         ingest->is_ready = true;

@@ -50,6 +50,7 @@ static void test_defaults(void **state)
     assert_string_equal(settings.redis_url, "redis://127.0.0.1:6379");
     assert_string_equal(settings.redis_password, "");
     assert_string_equal(settings.postgres_url, "postgresql://hubbub_store@127.0.0.1:5432/hubbub");
+    assert_string_equal(settings.health_file, "");
     assert_string_equal(settings.log_level, "info");
     assert_int_equal(settings.login_timeout, 30);
     assert_int_equal(settings.rate, 20);
