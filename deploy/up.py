@@ -95,14 +95,16 @@ def check_ports(local, gateways):
 
 
 def haproxy_config(local, gateways):
-    with open(os.path.join(ROOT, "deploy", "haproxy.cfg")) as file:
-        template = string.Template(file.read())
+    text = ""
+    for part in ("common.cfg", "local.cfg"):
+        with open(os.path.join(ROOT, "deploy", "haproxy", part)) as file:
+            text += file.read()
     values = {"http_port": local.http_port}
     for name, port in local.dialects.items():
         values[name + "_port"] = port
         values[name + "_servers"] = "\n    ".join(
             f"server g{n} {local.gateway_address(n)}:{port + 1}" for n in range(1, gateways + 1))
-    return template.substitute(values)
+    return string.Template(text).substitute(values)
 
 
 class Part:
