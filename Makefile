@@ -8,13 +8,14 @@ PYTHON := /usr/bin/python3
 override SQL := $(value SQL)
 export SQL GATEWAYS
 
-.PHONY: help up build test lint psql audit settings clean install-run install-test install-lint
+.PHONY: help up build test test-docker lint psql audit settings clean install-run install-test install-lint
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
 	@echo 'make psql      look into the history; SQL="select ..." prints one answer'
 	@echo 'make audit     what contradicts the promises: nothing, one hopes'
 	@echo 'make test      run every suite, plainly and with sanitizers'
+	@echo 'make test-docker  run docker-compose.yml under another name and test it from outside'
 	@echo 'make lint      formatting and static analysis'
 	@echo 'make settings  write docs/SETTINGS.md from the table in the code'
 	@echo 'make clean     remove the builds; the data in .local stays'
@@ -27,6 +28,10 @@ build: install-run
 
 test: install-test
 	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(CI),--werror)
+
+test-docker:
+	@deploy/install.sh test
+	@exec $(PYTHON) tests/docker/run.py
 
 lint: install-lint
 	@tests/lint.sh $(BUILD)-clang

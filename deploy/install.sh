@@ -1,6 +1,6 @@
 #!/bin/sh
 #
-# Installs the Debian packages of the given groups (build run test lint) that are missing; needs root or sudo only
+# Installs the Debian packages of the given groups (build run test lint engine) that are missing; needs root or sudo only
 # if there are any.  No server of the machine is started or stopped: the packages' own Redis, PostgreSQL and haproxy
 # stay off, and if they were there before they are left alone.
 #
@@ -23,9 +23,14 @@ group_packages() {
         command -v psql >/dev/null || echo postgresql-client
         ;;
     test) echo python3-pytest netcat-openbsd ;;
+    engine)
+        echo docker.io iptables mmdebstrap
+        # Before Debian 13, docker.io has the client itself.
+        case $(. /etc/os-release && echo "${VERSION_ID:-}") in 12*) ;; *) echo docker-cli ;; esac
+        ;;
     lint) echo clang clang-format clang-tidy cppcheck python3 ;;
     *)
-        echo "install.sh: no such group: $1 (build run test lint)" >&2
+        echo "install.sh: no such group: $1 (build run test lint engine)" >&2
         exit 2
         ;;
     esac
@@ -72,9 +77,10 @@ install_quietly() {
         exit 1
     fi
     rm -f "$log"
-    for service in redis-server haproxy; do # new on this machine: they shall not start at boot either
+    # New on this machine: they shall not start at boot either.
+    for service in redis-server haproxy docker; do
         case " $* " in
-        *" $service "*)
+        *" $service "* | *" $service.io "*)
             systemctl --quiet disable "$service" >/dev/null 2>&1 ||
                 update-rc.d "$service" disable >/dev/null 2>&1 || true
             ;;
