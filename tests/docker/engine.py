@@ -60,12 +60,45 @@ def works(command, seconds=60):
     return True
 
 
+class Footprint:
+    """What a dockerd leaves behind in the machine's network: made before it starts, removed after it has ended."""
+
+    TABLES = ("filter", "nat")
+    FORWARD = "/proc/sys/net/ipv4/ip_forward"
+
+    def __init__(self):
+        self.rules = {table: self.list_rules(table) for table in self.TABLES}
+        self.had_bridge = os.path.exists("/sys/class/net/docker0")
+        with open(self.FORWARD) as file:
+            self.forward = file.read()
+
+    def list_rules(self, table):
+        try:
+            return run(["iptables", "-t", table, "-S"]).split("\n")
+        except Failure:
+            return []
+
+    def remove(self):
+        for table in self.TABLES:
+            new = [rule.split() for rule in self.list_rules(table) if rule not in self.rules[table]]
+            old = [rule.split() for rule in self.rules[table] if rule.startswith("-P")]
+            for undo in ([["-D"] + rule[1:] for rule in new if rule[0] == "-A"]
+                         + [["-X"] + rule[1:] for rule in new if rule[0] == "-N"] + old):
+                works(["iptables", "-w", "-t", table, *undo])
+        if not self.had_bridge:
+            works(["ip", "link", "delete", "docker0"])
+        with open(self.FORWARD, "w") as file:
+            file.write(self.forward)
+        shutil.rmtree("/run/hubbub-docker", ignore_errors=True)
+
+
 class Engine:
     """After prepare(), `docker` and `docker compose` work in our environment; end() ends what prepare() started."""
 
     def __init__(self):
         self.process = None
         self.log = None
+        self.footprint = None
 
     def prepare(self):
         self.find_engine()
@@ -95,6 +128,7 @@ class Engine:
         if works(["docker", "info"]):
             raise Failure(f"somebody else tests here now: an engine answers on {SOCKET}")
         self.log = os.path.join(STATE, "dockerd.log")
+        self.footprint = Footprint()
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 ["dockerd", "--data-root", STATE + "/data", "--exec-root", "/run/hubbub-docker", "--host",
@@ -118,6 +152,7 @@ class Engine:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.footprint.remove()
 
     # Compose
 

@@ -104,7 +104,7 @@ class Project:
         wait_for(again, seconds, f"{killed.name} runs again")
 
     def logs(self, lines=60):
-        return self.compose("logs", "--no-color", "--tail", str(lines), stderr=subprocess.STDOUT)
+        return self.compose("--ansi", "never", "logs", "--no-color", "--tail", str(lines), stderr=subprocess.STDOUT)
 
     # What the tests of `make test` ask of an installation
 

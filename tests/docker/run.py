@@ -40,11 +40,11 @@ def show(report):
 def test(arguments):
     with tempfile.TemporaryDirectory() as directory:
         report = os.path.join(directory, "report.xml")
-        # Not started: nothing here reads the environment of whoever calls it.
+        # Nothing of the caller's own settings reaches the containers.
         clean = {key: value for key, value in os.environ.items()
                  if not key.startswith(("HUBBUB_", "PG", "PORT_", "COMPOSE_"))}
         status = subprocess.run(
-            [sys.executable, "-m", "pytest", "-v", "-rf", "-p", "no:cacheprovider", "--durations=6", "--tb=short",
+            ["/usr/bin/python3", "-m", "pytest", "-v", "-rf", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", "--durations=6", "--tb=short",
              f"--junitxml={report}", os.path.join(HERE, "test_containers.py"), *arguments], cwd=ROOT,
             env={**clean, "PYTHONDONTWRITEBYTECODE": "1"}).returncode
         return max(status, show(report)) if os.path.exists(report) else 1

@@ -148,7 +148,9 @@ def test_scaled_back_to_one_nobody_reconnects_more_than_once(project, tell):
     tell(f"{len(people)} people on 3 gateways, then on 1: {len(moved)} reconnected, the most that one did was "
          f"{max(person.attempts for person in people) - 1}, told {sorted({why for p in people for why in p.reasons})}")
     assert len(last) == 1 and 0 < len(moved) < len(people)
-    assert all(person.attempts <= 2 and person.reasons in ([], ["shutting-down"]) for person in people)
+    odd = [(person.attempts, person.gateways, person.reasons) for person in people
+           if person.attempts > 2 or person.reasons not in ([], ["shutting-down"])]
+    assert not odd, odd
     project.up("--wait")
 
 
@@ -241,10 +243,10 @@ def test_a_change_of_one_c_file_builds_again_without_installing_packages(project
         file.write(f"/* changed at {time.time()} */\n")
     project.directory = str(copy)
     started = time.monotonic()
-    said = project.compose("build", "--progress", "plain", "gateway", stderr=subprocess.STDOUT)
+    said = project.compose("--progress", "plain", "build", "gateway", stderr=subprocess.STDOUT)
     tell(f"built again in {time.monotonic() - started:.0f} s")
-    steps = dict(re.findall(r"^#(\d+) \[gateway .*\] (?:RUN|COPY|WORKDIR) (.*)$", said, re.M))
+    steps = dict(re.findall(r"^#(\d+) \[.*\] (?:RUN|COPY|WORKDIR) (.*)$", said, re.M))
     cached = {steps.get(number) for number in re.findall(r"^#(\d+) CACHED$", said, re.M)}
     assert any(step and step.startswith("deploy/install.sh") for step in cached)
     assert any(step and step.startswith("apt-get") for step in cached)
-    assert not any(step and step.startswith("meson") for step in cached)
+    assert not any(step and step.startswith("meson setup") for step in cached), said
