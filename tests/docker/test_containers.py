@@ -236,6 +236,14 @@ def test_down_and_up_keeps_the_history_and_down_with_v_forgets_it(project):
     assert project.sql("select count(*) from history") == "0"
 
 
+def test_the_code_builds_without_warnings_and_its_suites_pass_on_the_base_of_the_images(project, tell):
+    """All that need not wait for crashed servers; `docker compose run tests` runs the others too."""
+    said = project.compose("--profile", "test", "run", "--build", "--rm", "-T", "tests", "sh", "-c",
+                           "meson setup build -Dwerror=true && ninja -C build && "
+                           "meson test -C build --no-rebuild --num-processes 2 --no-suite store", seconds=900)
+    tell(", ".join(line.strip() for line in re.findall(r"^(?:Ok|Fail|Timeout): +\d+", said, re.M)))
+
+
 def test_a_change_of_one_c_file_builds_again_without_installing_packages(project, tell, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns("build*", ".git", ".local", "__pycache__"))
