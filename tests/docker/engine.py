@@ -24,6 +24,7 @@ ROOT = os.path.realpath(os.path.join(HERE, "../.."))
 STATE = "/var/lib/hubbub-docker"  # the data of the engine that we start
 SOCKET = "/run/hubbub-docker.sock"
 BASE = "debian:trixie-slim"
+PROJECT = "hubbub-test"  # what docker-compose.yml is called here
 SERVERS = {"redis": "redis:8", "postgres": "postgres:17", "haproxy": "haproxy:3.0"}
 STAND_IN = "hubbub.stand-in"  # the label of what was not pulled
 PULL_SECONDS = 300
@@ -58,6 +59,17 @@ def works(command, seconds=60):
     except Failure:
         return False
     return True
+
+
+def remove_project(name):
+    """Removes what Docker holds of a compose project: containers, networks, volumes; images stay."""
+    mine = f"label=com.docker.compose.project={name}"
+    for listing, removal in ((["docker", "ps", "-aq"], ["docker", "rm", "-fv"]),
+                             (["docker", "network", "ls", "-q"], ["docker", "network", "rm"]),
+                             (["docker", "volume", "ls", "-q"], ["docker", "volume", "rm", "-f"])):
+        found = run(listing + ["--filter", mine]).split()
+        if found:
+            run(removal + found)
 
 
 class Footprint:

@@ -14,9 +14,8 @@ sys.path[:0] = [os.path.join(ROOT, "tests/blackbox"), os.path.join(ROOT, "deploy
 from hubbub import JsonClient, LineClient  # noqa: E402
 from place import Failure, taken, wait_for  # noqa: E402
 
-from engine import run, works  # noqa: E402
+from engine import PROJECT as NAME, remove_project, run, works  # noqa: E402
 
-NAME = "hubbub-test"
 PATIENCE = 30
 DIALECTS = {"json": 7000, "line": 4000, "tls": 7443, "postgres": 5432}
 SERVICES = ("redis", "postgres", "store", "gateway", "haproxy")
@@ -69,7 +68,7 @@ class Project:
         self.compose("up", "-d", *arguments)
 
     def remove(self):
-        self.compose("--profile", "test", "down", "-v", "--remove-orphans", "-t", "5")
+        remove_project(NAME)
 
     def containers(self, *services):
         ids = run(["docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={NAME}"]).split()

@@ -5,23 +5,34 @@ Finds or starts an engine (see engine.py), runs test_containers.py, says what wa
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-import signal
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, "../.."))
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
-from place import STOPPING, Failure  # noqa: E402
+from place import STOPPING, Failure, die_with_parent  # noqa: E402
 
-from engine import Engine, say  # noqa: E402
+from engine import PROJECT, Engine, remove_project, say  # noqa: E402
 
 
 def stop(number, frame):
     raise SystemExit(128 + number)
+
+
+def run_in_session(command, **how):
+    """The exit status of a command; if we are to end, all that it started ends first."""
+    child = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent(signal.SIGKILL), **how)
+    try:
+        return child.wait()
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
 def show(report):
@@ -43,19 +54,20 @@ def test(arguments):
         # Nothing of the caller's own settings reaches the containers.
         clean = {key: value for key, value in os.environ.items()
                  if not key.startswith(("HUBBUB_", "PG", "PORT_", "COMPOSE_"))}
-        status = subprocess.run(
-            ["/usr/bin/python3", "-m", "pytest", "-v", "-rf", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", "--durations=6", "--tb=short",
-             f"--junitxml={report}", os.path.join(HERE, "test_containers.py"), *arguments], cwd=ROOT,
-            env={**clean, "PYTHONDONTWRITEBYTECODE": "1"}).returncode
+        status = run_in_session(
+            ["/usr/bin/python3", "-m", "pytest", "-v", "-rf", "-p", "no:cacheprovider", "--durations=6", "--tb=short",
+             "-o", "junit_family=xunit1", f"--junitxml={report}", os.path.join(HERE, "test_containers.py"), *arguments], cwd=ROOT,
+            env={**clean, "PYTHONDONTWRITEBYTECODE": "1"})
         return max(status, show(report)) if os.path.exists(report) else 1
 
 
 def main():
     for number in STOPPING:
         signal.signal(number, stop)
-    started, status, engine = time.monotonic(), 1, Engine()
+    started, status, engine, ready = time.monotonic(), 1, Engine(), False
     try:
         engine.prepare()
+        ready = True
         say(f"ready to test after {time.monotonic() - started:.0f} s")
         status = test(sys.argv[1:])
     except Failure as failure:
@@ -63,6 +75,11 @@ def main():
     finally:
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
+        try:
+            if ready:
+                remove_project(PROJECT)  # if the tests were ended before they could
+        except Failure as failure:
+            print(f"test-docker: {failure}", file=sys.stderr)
         engine.end()
     say(f"{'good' if status == 0 else 'FAILED'}, in {time.monotonic() - started:.0f} s")
     return min(status, 1)
