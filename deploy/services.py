@@ -237,7 +237,7 @@ class Postgres(Server):
         options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "",
                    "logging_collector": "off", "timezone": "UTC"}
         if not self.durable:
-            options.update(fsync="off", full_page_writes="off", synchronous_commit="off", shared_buffers="32MB",
+            options.update(fsync="off", full_page_writes="off", shared_buffers="32MB",
                            autovacuum_naptime="1h")
         return [self.programs + "/postgres", "-D", self.directory] + [
             f"--{key}={value}" for key, value in options.items()]

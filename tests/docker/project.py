@@ -91,7 +91,7 @@ class Project:
         if os.geteuid() == 0 and os.path.exists(f"/proc/{container.pid}/cgroup"):
             os.kill(container.pid, 9)
         else:
-            run(["docker", "run", "--rm", "--user=0", "--pid=host", "--privileged", "--entrypoint=bash",
+            run(["docker", "run", "--rm", "--user=0", "--pid=host", "--entrypoint=bash",
                  f"{NAME}-gateway", "-c", f"kill -9 {container.pid}"])
 
     def wait_restarted(self, killed, seconds=60):
