@@ -51,7 +51,7 @@ bool conns_end_turn(struct conns *conns);
 /* How many are open, those that are closing not counted. */
 size_t conns_count(const struct conns *conns);
 
-/* How many still have something to flush, closing ones included. */
+/* True if there are none, closing ones included. */
 bool conns_idle(const struct conns *conns);
 
 /* Takes the connected, non-blocking socket `fd`.  NULL: no memory; then `fd` is closed. */

@@ -88,11 +88,6 @@ static void lose(struct redis *redis, const char *why)
     redis->ops->lost(redis->owner, why);
 }
 
-size_t redis_unanswered(const struct redis *redis)
-{
-    return redis->count;
-}
-
 static void take_reply(struct redis *redis, redisReply *reply)
 {
     if (redis->count > 0) {

@@ -44,9 +44,6 @@ void redis_connect(struct redis *redis);
 /* Drops the connection and forgets all unanswered commands, without a call of ops->lost. */
 void redis_disconnect(struct redis *redis);
 
-/* Commands that were sent and are unanswered. */
-size_t redis_unanswered(const struct redis *redis);
-
 /*
  * Sends one command; all of a loop turn leave in one write.  With `reply` NULL no answer is expected
  * (SUBSCRIBE and UNSUBSCRIBE, whose answers are pushed).  Does nothing while not connected.

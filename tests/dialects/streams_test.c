@@ -1,6 +1,6 @@
 /*
  * What holds for every dialect and every stream of bytes: how it is cut does not matter, and nothing that
- * comes makes a decoder stumble.  The streams are made from a seed, which is printed; HUBBUB_TEST_SEED gives
+ * comes makes a decoder stumble.  The streams are made from a seed, which is printed; TEST_SEED gives
  * another.
  */
 
@@ -146,7 +146,7 @@ static void mutate(struct stream *stream, uint64_t *random)
 
 static uint64_t first_seed(void)
 {
-    const char *given = getenv("HUBBUB_TEST_SEED");
+    const char *given = getenv("TEST_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 10) : 20240229;
 
     print_message("seed %llu\n", (unsigned long long)seed);
