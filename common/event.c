@@ -1,5 +1,6 @@
 #include "event.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,4 +107,31 @@ char *session_open_record(const char *session, const char *name, const char *gat
 {
     return print(json_pack("{s:{s:s, s:s, s:s, s:s, s:s}}", "open", "session", session, "name", name,
                            "gateway", gateway, "dialect", dialect, "address", address));
+}
+
+void chain_name(char kind, const char *name, char chain[CHAIN_MAX_BYTES])
+{
+    snprintf(chain, CHAIN_MAX_BYTES, "%c:%s", kind, name);
+}
+
+unsigned chain_lane(const char *chain)
+{
+    return lane_of(chain + 2);
+}
+
+void chain_channel(const char *chain, char channel[CHANNEL_MAX_BYTES])
+{
+    snprintf(channel, CHANNEL_MAX_BYTES, "hubbub:{%u}:%s:%s", chain_lane(chain),
+             *chain == 'r' ? "room" : "user", chain + 2);
+}
+
+bool channel_chain(const char *channel, char chain[CHAIN_MAX_BYTES])
+{
+    const char *kind = strchr(channel, '}');
+
+    if (!kind || (strncmp(kind, "}:room:", 7) != 0 && strncmp(kind, "}:user:", 7) != 0) ||
+        strlen(kind + 7) >= ROOM_MAX_BYTES)
+        return false;
+    chain_name(kind[2], kind + 7, chain);
+    return true;
 }

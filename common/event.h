@@ -23,6 +23,7 @@
 #include "name.h"
 
 #define CHAIN_MAX_BYTES (2 + ROOM_MAX_BYTES)
+#define CHANNEL_MAX_BYTES (CHAIN_MAX_BYTES + 24)
 #define SESSION_MAX_BYTES 80 /* GATEWAY-8 hex digits-number */
 
 struct event {
@@ -50,6 +51,18 @@ struct event *event_hold(struct event *event);
 
 /* Gives one reference back; the last one frees.  Takes NULL. */
 void event_drop(struct event *event);
+
+/* The chain of a room ('r') or of a user's directs ('u'), by its folded name. */
+void chain_name(char kind, const char *name, char chain[CHAIN_MAX_BYTES]);
+
+/* The lane where a chain lives. */
+unsigned chain_lane(const char *chain);
+
+/* The channel on which what is new in a chain is published. */
+void chain_channel(const char *chain, char channel[CHANNEL_MAX_BYTES]);
+
+/* The chain whose channel this is.  False: it is no chain's. */
+bool channel_chain(const char *channel, char chain[CHAIN_MAX_BYTES]);
 
 /* The body of a message to `room`, or of a direct to `to` (the other is NULL).  The caller frees it; NULL: no
  * memory. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <hiredis/hiredis.h>
 #include <sodium.h>
 #include <utlist.h>
 
@@ -44,6 +45,14 @@ static void digest_ref(const struct session *session, const char *chain, const c
     hex(bytes, digest);
 }
 
+static void chat_free(struct chat *chat)
+{
+    if (!chat)
+        return;
+    free(chat->ref);
+    free(chat);
+}
+
 static void chat_destroy(struct chat *chat)
 {
     struct session *session = chat->session;
@@ -54,82 +63,117 @@ static void chat_destroy(struct chat *chat)
         conn_again(session->conn);
     if (chat->id && chat->member)
         chat->member->waiting--;
-    free(chat->ref);
-    free(chat);
+    chat_free(chat);
 }
 
-static void publish(struct session *session, struct member *member, const char *body, const char *digest,
-                    char *ref)
+static void draft_destroy(struct draft *draft)
+{
+    chat_free(draft->chat);
+    free(draft->body);
+    free(draft);
+}
+
+static struct draft *draft_create(struct session *session, struct member *member, const char *chain,
+                                  const char *text, const char *ref, const char *word)
+{
+    struct draft *draft = calloc(1, sizeof *draft);
+    const char *to = member ? NULL : session->direct->to;
+
+    if (!draft || !(draft->chat = calloc(1, sizeof *draft->chat)))
+        abort();
+    strcpy(draft->chain, chain);
+    draft->lane = chain_lane(chain);
+    draft->body = event_body(session->shown, session->id, member ? hub_room_name(member->room) : NULL, to, text);
+    *draft->chat = (struct chat){.token = session->sessions->next_token++,
+                                 .session = session,
+                                 .member = member,
+                                 .ref = ref ? strdup(ref) : NULL,
+                                 .word = word};
+    if (!draft->body || (ref && !draft->chat->ref))
+        abort();
+    if (ref && *ref) /* an empty one would make the same text said twice one chat */
+        digest_ref(session, chain, ref, text, draft->digest);
+    return draft;
+}
+
+/* Publishes `draft`, and frees it. */
+static void publish(struct session *session, struct draft *draft)
 {
     struct sessions *sessions = session->sessions;
-    const char *room = hub_room_name(member->room);
-    unsigned lane = hub_room_lane(member->room);
-    char chain[CHAIN_MAX_BYTES], channel[ROOM_MAX_BYTES + 24];
-    struct chat *chat = calloc(1, sizeof *chat);
+    struct chat *chat = draft->chat;
+    char channel[CHANNEL_MAX_BYTES];
 
-    if (!chat)
-        abort();
-    snprintf(chain, sizeof chain, "r:%s", room);
-    snprintf(channel, sizeof channel, "hubbub:{%u}:room:%s", lane, room);
-    *chat = (struct chat){.token = sessions->next_token++, .session = session, .member = member, .ref = ref};
+    draft->chat = NULL;
     HASH_ADD(hh, sessions->chats, token, sizeof chat->token, chat);
     DL_APPEND(session->chats, chat);
     session->n_chats++;
-    if (!bus_publish(sessions->bus, lane, chain, channel, digest, body, chat->token))
+    chain_channel(draft->chain, channel);
+    if (!bus_publish(sessions->bus, draft->lane, draft->chain, channel, draft->digest, draft->body, chat->token))
         chat_published(chat, false, 0);
+    draft_destroy(draft);
 }
 
-/* True if the member's lane has too many publishes under way; one that is not up refuses at once. */
-static bool must_wait(const struct session *session, const struct member *member)
+/* True if the lane has too many publishes under way; one that is not up refuses at once. */
+static bool must_wait(const struct session *session, unsigned lane)
 {
     const struct bus *bus = session->sessions->bus;
-    unsigned lane = hub_room_lane(member->room);
 
     return bus_lane_is_up(bus, lane) && bus_lane_is_full(bus, lane);
 }
 
-void chat_say(struct session *session, struct member *member, const char *text, const char *ref)
+static void say(struct session *session, struct draft *draft)
 {
-    const char *room = hub_room_name(member->room);
-    char chain[CHAIN_MAX_BYTES], digest[DIGEST_MAX_BYTES] = "";
-    char *body = event_body(session->shown, session->id, room, NULL, text),
-         *own_ref = ref ? strdup(ref) : NULL;
-
-    if (!body || (ref && !own_ref))
-        abort();
-    snprintf(chain, sizeof chain, "r:%s", room);
-    if (ref && *ref) /* an empty one would make the same text said twice one chat */
-        digest_ref(session, chain, ref, text, digest);
-    if (must_wait(session, member)) {
-        session->doing = DOING_CHAT;
-        session->stalled = body;
-        session->stalled_ref = own_ref;
-        session->stalled_member = member;
-        strcpy(session->stalled_digest, digest);
+    if (!must_wait(session, draft->lane)) {
+        publish(session, draft);
         return;
     }
-    publish(session, member, body, digest, own_ref);
-    free(body);
+    session->doing = DOING_CHAT;
+    session->stalled = draft;
+}
+
+void chat_say(struct session *session, struct member *member, const char *text, const char *ref,
+              const char *word)
+{
+    char chain[CHAIN_MAX_BYTES];
+
+    chain_name('r', hub_room_name(member->room), chain);
+    say(session, draft_create(session, member, chain, text, ref, word));
+}
+
+void chat_send_direct(struct session *session)
+{
+    char chain[CHAIN_MAX_BYTES];
+
+    chain_name('u', session->direct->name, chain);
+    say(session, draft_create(session, NULL, chain, session->direct->text, session->ref, session->word));
+    if (session->doing == DOING_DIRECT)
+        session_done(session);
 }
 
 bool chat_unstall(struct session *session)
 {
-    char *body = session->stalled;
+    struct draft *draft = session->stalled;
 
-    if (must_wait(session, session->stalled_member))
+    if (must_wait(session, draft->lane))
         return false;
     session->stalled = NULL;
-    publish(session, session->stalled_member, body, session->stalled_digest, session->stalled_ref);
-    session->stalled_ref = NULL;
-    free(body);
+    publish(session, draft);
     session_done(session);
     return true;
 }
 
+static enum verb verb_of(const struct chat *chat)
+{
+    return chat->member ? VERB_CHAT : VERB_DIRECT;
+}
+
 static void acknowledge(struct chat *chat)
 {
-    session_reply(chat->session,
-                  &(struct reply){.kind = REPLY_ACK, .verb = VERB_CHAT, .ref = chat->ref, .id = chat->id});
+    session_reply(chat->session, &(struct reply){.kind = REPLY_ACK,
+                                                 .verb = verb_of(chat),
+                                                 .ref = chat->ref,
+                                                 .word = chat->word,
+                                                 .id = chat->id});
     chat_destroy(chat);
 }
 
@@ -137,16 +181,61 @@ void chat_published(struct chat *chat, bool good, event_id id)
 {
     struct session *session = chat->session;
 
-    if (good) {
-        chat->id = id;
-        chat->member->waiting++;
-        if (chat->member->position >= id)
-            acknowledge(chat);
-    } else {
-        session_error(session, VERB_CHAT, chat->ref, ERROR_UNAVAILABLE, NULL);
+    if (!good) {
+        session_error(session, verb_of(chat), chat->ref, chat->word, ERROR_UNAVAILABLE, NULL);
         chat_destroy(chat);
+    } else {
+        chat->id = id;
+        if (chat->member)
+            chat->member->waiting++;
+        if (!chat->member || chat->member->position >= id)
+            acknowledge(chat);
     }
     session_go_on(session);
+}
+
+/* The answer to the question under which id the direct under way was sent before. */
+static void on_ref(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
+{
+    struct session *session = session_by_serial(ctx, token);
+    event_id id;
+
+    if (!session || session->doing != DOING_DIRECT)
+        return;
+    if (status == BUS_ANSWERED && reply->type == REDIS_REPLY_STRING &&
+        id_from_stream(reply->str, reply->len, lane_of(session->direct->name), &id))
+        session_reply(session, &(struct reply){.kind = REPLY_ACK,
+                                               .verb = VERB_DIRECT,
+                                               .ref = session->ref,
+                                               .word = session->word,
+                                               .id = id});
+    else
+        session_error(session, VERB_DIRECT, session->ref, session->word,
+                      status == BUS_ANSWERED ? ERROR_NO_SUCH_USER : ERROR_UNAVAILABLE, NULL);
+    session_done(session);
+}
+
+void chat_find_direct(struct session *session)
+{
+    const struct direct *direct = session->direct;
+    unsigned lane = lane_of(direct->name);
+    char chain[CHAIN_MAX_BYTES], digest[DIGEST_MAX_BYTES], key[DIGEST_MAX_BYTES + 32];
+    const char *argv[] = {"GET", key};
+    bool is_asked = false;
+
+    if (session->ref && *session->ref) {
+        chain_name('u', direct->name, chain);
+        digest_ref(session, chain, session->ref, direct->text, digest);
+        snprintf(key, sizeof key, "hubbub:{%u}:ref:%s", lane, digest);
+        is_asked = true;
+    }
+    if (!is_asked)
+        session_error(session, VERB_DIRECT, session->ref, session->word, ERROR_NO_SUCH_USER, NULL);
+    else if (!bus_read(session->sessions->bus, lane, 2, argv, on_ref, session->sessions, session->serial))
+        session_error(session, VERB_DIRECT, session->ref, session->word, ERROR_UNAVAILABLE, NULL);
+    else
+        return;
+    session_done(session);
 }
 
 void chat_acknowledge(struct session *session, struct member *member, bool all)
@@ -172,7 +261,7 @@ void chat_forget(struct session *session)
 {
     while (session->chats)
         chat_destroy(session->chats);
-    free(session->stalled);
-    free(session->stalled_ref);
-    session->stalled = session->stalled_ref = NULL;
+    if (session->stalled)
+        draft_destroy(session->stalled);
+    session->stalled = NULL;
 }

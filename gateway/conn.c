@@ -14,13 +14,18 @@
 #define INPUT_MAX (64 * 1024) /* more than this is not buffered: the kernel holds it */
 #define LINGER_SECONDS 5      /* a closing conn may flush so long */
 #define DISCARD_MAX (1 << 22) /* and bring so much that is thrown away */
+#define WRITES_A_TURN 64      /* of one conn, if its pieces go one by one */
 
 struct conn {
     struct conns *conns;
     void *owner;
     int fd;
     struct evbuffer *input, *output;
+    struct evbuffer *pieces; /* lengths (size_t) of what `output` begins with and goes in writes of its own;
+                                NULL: there never was any */
+    size_t pieces_bytes;     /* their sum */
     struct event readable, writable, timer, slow_timer;
+    struct event *quiet_timer; /* NULL: was never set */
     long timeout; /* seconds; see conn_set_timeout() */
     size_t discarded;
     bool timeout_by_input, paused, eof, slow, closing, shut, broken;
@@ -135,6 +140,16 @@ static void on_slow_timer(evutil_socket_t fd, short what, void *arg)
         conn->conns->ops->stuck(conn->owner);
 }
 
+static void on_quiet_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+
+    if (conn->closing)
+        return;
+    conn->conns->ops->quiet(conn->owner);
+    watch(conn);
+}
+
 struct conns *conns_create(struct event_base *base, const struct conn_ops *ops)
 {
     struct conns *conns = calloc(1, sizeof *conns);
@@ -163,9 +178,13 @@ static void destroy(struct conn *conn)
     event_del(&conn->writable);
     event_del(&conn->timer);
     event_del(&conn->slow_timer);
+    if (conn->quiet_timer)
+        event_free(conn->quiet_timer);
     close(conn->fd);
     evbuffer_free(conn->input);
     evbuffer_free(conn->output);
+    if (conn->pieces)
+        evbuffer_free(conn->pieces);
     free(conn);
 }
 
@@ -252,6 +271,26 @@ void conn_send(struct conn *conn, const void *data, size_t len)
     }
 }
 
+static void add_piece(struct conn *conn, size_t len)
+{
+    evbuffer_add(conn->pieces, &len, sizeof len);
+    conn->pieces_bytes += len;
+}
+
+void conn_send_alone(struct conn *conn, const void *data, size_t len)
+{
+    size_t before = evbuffer_get_length(conn->output);
+
+    if (conn->closing || conn->broken || len == 0)
+        return;
+    if (!conn->pieces && !(conn->pieces = evbuffer_new()))
+        abort();
+    if (before > conn->pieces_bytes)
+        add_piece(conn, before - conn->pieces_bytes);
+    conn_send(conn, data, len);
+    add_piece(conn, len);
+}
+
 bool conn_is_slow(const struct conn *conn)
 {
     return conn->slow;
@@ -266,6 +305,19 @@ void conn_set_timeout(struct conn *conn, long seconds, bool by_input)
         start_timer(conn, &conn->timer, seconds);
 }
 
+void conn_set_quiet(struct conn *conn, long ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+    if (!conn->quiet_timer && ms == 0)
+        return;
+    if (!conn->quiet_timer && !(conn->quiet_timer = evtimer_new(conn->conns->base, on_quiet_timer, conn)))
+        abort();
+    event_del(conn->quiet_timer);
+    if (ms > 0)
+        event_add(conn->quiet_timer, &tv);
+}
+
 void conn_close(struct conn *conn)
 {
     if (conn->closing)
@@ -275,6 +327,7 @@ void conn_close(struct conn *conn)
     conn->conns->open--;
     conn->conns->closing++;
     event_del(&conn->slow_timer);
+    conn_set_quiet(conn, 0);
     start_timer(conn, &conn->timer, LINGER_SECONDS);
     watch(conn);
     queue_flush(conn);
@@ -297,20 +350,60 @@ static void finish_closing(struct conn *conn)
         destroy(conn);
 }
 
-/* Writes once.  What a full socket leaves waits for `writable`. */
+enum written { WRITTEN, WRITTEN_IN_PART, WRITE_FAILED };
+
+/* Writes up to `len` bytes of the output, once. */
+static enum written write_once(struct conn *conn, size_t len)
+{
+    int n = evbuffer_write_atmost(conn->output, conn->fd, (ev_ssize_t)len);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? WRITTEN_IN_PART : WRITE_FAILED;
+    if (conn->pieces_bytes > 0) {
+        evbuffer_drain(conn->pieces, sizeof len);
+        conn->pieces_bytes -= (size_t)n;
+        len -= (size_t)n;
+        if (len > 0)
+            evbuffer_prepend(conn->pieces, &len, sizeof len);
+        return len > 0 ? WRITTEN_IN_PART : WRITTEN;
+    }
+    return evbuffer_get_length(conn->output) > 0 ? WRITTEN_IN_PART : WRITTEN;
+}
+
+/* Writes all of the output, in one write, or one for each piece that goes alone. */
+static enum written write_output(struct conn *conn)
+{
+    for (int n = 0; conn->pieces_bytes > 0; n++) {
+        enum written written;
+        size_t len;
+
+        if (n == WRITES_A_TURN) {
+            queue_flush(conn);
+            return WRITTEN;
+        }
+        evbuffer_copyout(conn->pieces, &len, sizeof len);
+        written = write_once(conn, len);
+        if (written != WRITTEN)
+            return written;
+    }
+    return evbuffer_get_length(conn->output) > 0 ? write_once(conn, evbuffer_get_length(conn->output))
+                                                 : WRITTEN;
+}
+
+/* What a full socket leaves waits for `writable`. */
 static void flush(struct conn *conn)
 {
     struct conns *conns = conn->conns;
 
-    if (!conn->broken && evbuffer_get_length(conn->output) > 0) {
-        int n = evbuffer_write(conn->output, conn->fd);
+    if (!conn->broken) {
+        enum written written = write_output(conn);
 
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        if (written == WRITTEN_IN_PART) {
+            event_add(&conn->writable, NULL);
+        } else if (written == WRITE_FAILED) {
             conn->broken = true;
             if (!conn->closing)
                 conns->ops->gone(conn->owner);
-        } else if (evbuffer_get_length(conn->output) > 0) {
-            event_add(&conn->writable, NULL);
         }
     }
     if (conn->closing) {

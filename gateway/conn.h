@@ -34,6 +34,7 @@ struct conn_ops {
     void (*drained)(void *owner); /* no longer slow */
     void (*stuck)(void *owner);   /* slow for CONN_SLOW_SECONDS */
     void (*timeout)(void *owner); /* the time of conn_set_timeout() is over */
+    void (*quiet)(void *owner);   /* the time of conn_set_quiet() is over */
 };
 
 /* All conns of a loop.  NULL: no memory. */
@@ -72,12 +73,18 @@ void conn_again(struct conn *conn);
 /* Appends a copy of `data`; never fails, but see conn_is_slow(). */
 void conn_send(struct conn *conn, const void *data, size_t len);
 
+/* The same, but `data` gets a write, and so a segment, of its own. */
+void conn_send_alone(struct conn *conn, const void *data, size_t len);
+
 /* True if nothing more should be appended now: ops->drained will come. */
 bool conn_is_slow(const struct conn *conn);
 
 /* Calls ops->timeout once in `seconds`, unless it is set anew; each byte that arrives starts it anew if
  * `by_input`. */
 void conn_set_timeout(struct conn *conn, long seconds, bool by_input);
+
+/* Calls ops->quiet once in `ms`, unless it is set anew; 0: never. */
+void conn_set_quiet(struct conn *conn, long ms);
 
 /* Closes: the owner hears nothing more, what was appended is still flushed (for a few seconds at most). */
 void conn_close(struct conn *conn);

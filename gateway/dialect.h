@@ -6,6 +6,9 @@
  *
  * A dialect knows no sockets, no rooms and no Redis; docs/PROTOCOLS.md has its bytes.  To add one, write
  * dialects/NAME.c and put it into the table in dialect.c: nothing else names a dialect.
+ *
+ *     bytes from the client -> decode -> request ...
+ *     ... reply, event or notice -> encode_* -> encoded bytes, the same for all -> frame -> bytes to one client
  */
 
 #include <stdbool.h>
@@ -56,6 +59,7 @@ const char *error_sentence(enum error_code code);
 enum verb {
     VERB_LOGIN, /* name; optional password, key, room, since, echo */
     VERB_CHAT,  /* text; optional room */
+    VERB_DIRECT, /* to, text */
     VERB_JOIN,  /* room; optional since: enter one more room */
     VERB_MOVE,  /* room: enter it and leave the one where chats went so far */
     VERB_LEAVE, /* room */
@@ -63,16 +67,19 @@ enum verb {
     VERB_WHO, /* optional room */
     VERB_ROOMS,
     VERB_PING,
+    VERB_HELP, /* what the dialect understands */
     VERBS
 };
 
-/* One request.  The strings belong to the decoder and last until its next call; NULL: not given. */
+/* One request.  The strings belong to the codec and last until its next call; NULL: not given. */
 struct request {
-    enum verb verb;
+    enum verb verb; /* with DECODED_ERROR: what was meant, or VERBS */
     enum error_code error; /* with DECODED_ERROR: what is wrong */
     const char
         *reason; /* with DECODED_ERROR: a sentence that says it better than error_sentence(), or NULL */
-    const char *name, *password, *key, *room, *text, *since;
+    const char *name, *password, *key, *room, *to, *text, *since;
+    const char *word; /* what the client calls the verb, for dialects that say it again; a constant, but with
+                         DECODED_ERROR it belongs to the codec, too */
     const char *ref; /* also with DECODED_ERROR, if it could be read */
     bool echo;       /* wants its own chats back */
 };
@@ -93,15 +100,16 @@ enum reply_kind {
     REPLY_WHO,     /* room, count, names */
     REPLY_ROOMS,   /* count, names and counts: rooms and their members */
     REPLY_PONG,
+    REPLY_HELP,
     REPLY_ERROR, /* error, text: the sentence */
-    REPLY_GAP,   /* room, after, until: what lies between is not to be had; unasked */
+    REPLY_GAP,   /* room (NULL: of directs), after, until: what lies between is not to be had; unasked */
 };
 
 /* What one client is told, mostly in answer to a request.  Borrows everything. */
 struct reply {
     enum reply_kind kind;
     enum verb verb;  /* what it answers; VERBS: nothing that is known */
-    const char *ref; /* of the request, or NULL */
+    const char *ref, *word; /* of the request, or NULL */
     const char *name, *room, *text, *gateway;
     event_id id, after, until;
     enum error_code error;
@@ -120,29 +128,46 @@ struct notice {
     uint64_t ms;
 };
 
-struct decoder; /* what a dialect remembers of one connection's input */
+struct codec; /* what a dialect remembers of one connection */
 
 struct dialect {
     const char *name;
     long idle_seconds; /* closes clients that send nothing for so long, unless the listener says otherwise; 0:
                           never */
+    long quiet_ms; /* see quiet */
+    const char *greeting; /* said to who connects; NULL: nothing */
 
     /* NULL: no memory. */
-    struct decoder *(*decoder_create)(void);
-    void (*decoder_destroy)(struct decoder *decoder); /* takes NULL */
+    struct codec *(*codec_create)(void);
+    void (*codec_destroy)(struct codec *codec); /* takes NULL */
 
     /*
      * Looks for a request at the start of `bytes`, which are all that has arrived and was not used yet: after
-     * DECODED_MORE the next call brings the unused bytes again, with more behind them, and the decoder does
-     * not scan them twice.  Sets *used to how many bytes are done with (also with DECODED_MORE).
+     * DECODED_MORE the next call brings the unused bytes again, with more behind them, and the codec does
+     * not scan them twice.  Sets *used to how many bytes are done with (also with DECODED_MORE).  `request`
+     * comes empty, with the verb VERBS.
      */
-    enum decoded (*decode)(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
+    enum decoded (*decode)(struct codec *codec, const char *bytes, size_t len, size_t *used,
                            struct request *request);
+
+    /* The client has logged in.  NULL: that makes no difference to the dialect. */
+    void (*logged_in)(struct codec *codec);
+
+    /* Nothing has come for quiet_ms: what was not used is all that there is for now, and is decoded again.
+     * NULL: that makes no difference. */
+    void (*quiet)(struct codec *codec);
 
     /* Each appends to `out`; nothing, if the dialect does not say such things. */
     void (*encode_reply)(const struct reply *reply, struct evbuffer *out);
     void (*encode_event)(const struct event *event, struct evbuffer *out);
     void (*encode_notice)(const struct notice *notice, struct evbuffer *out);
+
+    /*
+     * Makes what goes to one client of what was encoded for all of the dialect: takes the first message from
+     * `bytes`, appends it to `out` and returns how many bytes it took (0: there are no more).  *alone: it must
+     * reach the client in a write of its own.  NULL: what was encoded goes as it is.
+     */
+    size_t (*frame)(struct codec *codec, const char *bytes, size_t len, struct evbuffer *out, bool *alone);
 };
 
 #define DIALECTS_MAX 8

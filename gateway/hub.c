@@ -153,7 +153,7 @@ void member_skip(struct member *member, event_id until)
     struct room *room = member->room;
     struct reply reply = {.kind = REPLY_GAP,
                           .verb = VERBS,
-                          .room = hub_room_name(room),
+                          .room = *room->chain == 'r' ? hub_room_name(room) : NULL,
                           .after = member->position,
                           .until = until,
                           .text = "What was said in between is not kept any more."};
@@ -435,17 +435,22 @@ static void on_lookup(void *ctx, uint64_t token, enum bus_status status, const s
 
 /* Subscriptions ------------------------------------------------------------------------------------------ */
 
+/* The room whose channel this is, or NULL. */
+static struct room *find_by_channel(struct hub *hub, const char *channel)
+{
+    char chain[CHAIN_MAX_BYTES];
+    struct room *room = NULL;
+
+    if (channel_chain(channel, chain))
+        HASH_FIND_STR(hub->rooms, chain, room);
+    return room;
+}
+
 void hub_subscribed(struct hub *hub, const char *channel)
 {
-    const char *name = strstr(channel, ":room:");
-    struct room *room;
+    struct room *room = find_by_channel(hub, channel);
 
-    if (!name)
-        return;
-    HASH_FIND_STR(hub->rooms, name + strlen(":room:"), room);
-    if (!room)
-        return;
-    if (may_read(room))
+    if (room && may_read(room))
         look_up_one(room);
 }
 
@@ -470,12 +475,9 @@ void hub_lane_down(struct hub *hub, unsigned lane)
 
 void hub_message(struct hub *hub, const char *channel, const char *payload, size_t len)
 {
-    const char *name = strstr(channel, ":room:");
-    struct room *room = NULL;
+    struct room *room = find_by_channel(hub, channel);
     struct event *event;
 
-    if (name)
-        HASH_FIND_STR(hub->rooms, name + strlen(":room:"), room);
     if (!room || len == 0)
         return;
     if (*payload == '+' || *payload == '-') {
@@ -515,7 +517,7 @@ static void judge_suspects(struct hub *hub)
     HASH_ITER (hh, hub->rooms, room, next) {
         if (room->suspect > room->position && room->state == ROOM_LIVE && !room_is_behind(room)) {
             hub->counts.deaf++;
-            log_warn("room_deaf", "room=%s lane=%u", hub_room_name(room), room->lane);
+            log_warn("room_deaf", "chain=%s lane=%u", room->chain, room->lane);
             room->target = room->suspect;
             bus_unsubscribe(hub->bus, room->channel);
             bus_subscribe(hub->bus, room->lane, room->channel); /* reads `last` once more when confirmed */
@@ -593,7 +595,7 @@ void hub_destroy(struct hub *hub)
     free(hub);
 }
 
-static struct room *room_create(struct hub *hub, const char *name)
+static struct room *room_create(struct hub *hub, const char *chain)
 {
     struct room *room = calloc(1, sizeof *room);
 
@@ -601,35 +603,38 @@ static struct room *room_create(struct hub *hub, const char *name)
         return NULL;
     room->hub = hub;
     room->serial = hub->next_serial++;
-    room->lane = lane_of(name);
-    snprintf(room->chain, sizeof room->chain, "r:%s", name);
-    snprintf(room->channel, sizeof room->channel, "hubbub:{%u}:room:%s", room->lane, name);
-    HASH_ADD_KEYPTR(hh, hub->rooms, room->chain + 2, strlen(name), room);
+    room->lane = chain_lane(chain);
+    strcpy(room->chain, chain);
+    chain_channel(chain, room->channel);
+    HASH_ADD_KEYPTR(hh, hub->rooms, room->chain, strlen(chain), room);
     HASH_ADD(hh_serial, hub->rooms_by_serial, serial, sizeof room->serial, room);
     return room;
 }
 
-struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live)
+static void wait_for(struct room *room, uint64_t token)
 {
+    struct waiter *waiter = malloc(sizeof *waiter);
+
+    if (!waiter)
+        abort();
+    waiter->token = token;
+    LL_APPEND(room->waiters, waiter);
+}
+
+static struct room *hold(struct hub *hub, char kind, const char *name)
+{
+    char chain[CHAIN_MAX_BYTES];
     struct room *room;
-    struct waiter *waiter;
 
     if (!bus_lane_is_up(hub->bus, lane_of(name)))
         return NULL;
-    HASH_FIND_STR(hub->rooms, name, room);
+    chain_name(kind, name, chain);
+    HASH_FIND_STR(hub->rooms, chain, room);
     if (!room) {
-        room = room_create(hub, name);
+        room = room_create(hub, chain);
         if (!room)
             return NULL;
         bus_subscribe(hub->bus, room->lane, room->channel);
-    }
-    *live = room->state == ROOM_LIVE;
-    if (!*live) {
-        waiter = malloc(sizeof *waiter);
-        if (!waiter)
-            abort();
-        waiter->token = token;
-        LL_APPEND(room->waiters, waiter);
     }
     room->holds++;
     if (room->idle) {
@@ -637,6 +642,35 @@ struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *l
         DL_DELETE2(hub->idle, room, idle_prev, idle_next);
     }
     return room;
+}
+
+struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live)
+{
+    struct room *room = hold(hub, 'r', name);
+
+    if (!room)
+        return NULL;
+    *live = room->state == ROOM_LIVE;
+    if (!*live)
+        wait_for(room, token);
+    return room;
+}
+
+struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token)
+{
+    struct room *room = hold(hub, 'u', name);
+
+    if (!room)
+        return NULL;
+    wait_for(room, token);
+    if (room->state == ROOM_LIVE)
+        look_up_one(room);
+    return room;
+}
+
+event_id hub_newest(const struct room *room)
+{
+    return room->target;
 }
 
 void hub_let_go(struct room *room)

@@ -74,6 +74,17 @@ void hub_destroy(struct hub *hub);
  * up.
  */
 struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live);
+
+/*
+ * The same for the inbox of the user of this (folded) name.  What was sent to it before is read anew for each
+ * who wants to enter, so ops->room_ready(token) follows in any case; then hub_newest is where a new holder of
+ * the name stands: what came before was not for them.
+ */
+struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token);
+
+/* The newest id that is known of a room that is held and was ready. */
+event_id hub_newest(const struct room *room);
+
 void hub_let_go(struct room *room);
 
 /*

@@ -440,6 +440,21 @@ bool presence_rooms(struct presence *presence, uint64_t token)
     return list(presence, token, true, 2, count, 5, argv);
 }
 
+static void on_find(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
+{
+    struct presence *presence = ctx;
+
+    presence->ops->found(presence->ctx, token, status == BUS_ANSWERED,
+                         status == BUS_ANSWERED && reply->type == REDIS_REPLY_STRING);
+}
+
+bool presence_find(struct presence *presence, const char *name, uint64_t token)
+{
+    const char *argv[] = {"HGET", "hubbub:{0}:names", name};
+
+    return bus_read(presence->bus, PRESENCE_LANE, 3, argv, on_find, presence, token);
+}
+
 /* What Redis says that we hold --------------------------------------------------------------------------- */
 
 static bool is_reclaiming(const struct presence *presence)

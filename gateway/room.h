@@ -3,6 +3,8 @@
 
 /*
  * room: what hub.c and fill.c share.
+ *
+ * A user's inbox, the chain of the directs to that user, is a room, too: one that only its user is in.
  */
 
 #include <uthash.h>
@@ -60,8 +62,8 @@ struct room {
     uint64_t idle_since;
     struct room *line_prev, *line_next, *idle_prev, *idle_next;
     UT_hash_handle hh, hh_serial;
-    char chain[CHAIN_MAX_BYTES]; /* "r:NAME" */
-    char channel[ROOM_MAX_BYTES + 24];
+    char chain[CHAIN_MAX_BYTES]; /* "r:ROOM", or "u:USER" for the directs to a user */
+    char channel[CHANNEL_MAX_BYTES];
 };
 
 struct hub {

@@ -47,16 +47,48 @@ void session_reply(struct session *session, const struct reply *reply)
     if (!out)
         abort();
     session->dialect->encode_reply(reply, out);
-    conn_send(session->conn, evbuffer_pullup(out, -1), evbuffer_get_length(out));
+    session_send(session, evbuffer_pullup(out, -1), evbuffer_get_length(out));
     evbuffer_free(out);
 }
 
-void session_error(struct session *session, enum verb verb, const char *ref, enum error_code code,
-                   const char *text)
+/* Sends the messages in `bytes` in the form that this one client needs. */
+static void send_framed(struct session *session, const char *bytes, size_t len)
+{
+    struct evbuffer *out = evbuffer_new();
+    bool alone = false;
+    size_t used;
+
+    if (!out)
+        abort();
+    while ((used = session->dialect->frame(session->codec, bytes, len, out, &alone)) > 0) {
+        size_t framed = evbuffer_get_length(out);
+
+        if (alone)
+            conn_send_alone(session->conn, evbuffer_pullup(out, -1), framed);
+        else
+            conn_send(session->conn, evbuffer_pullup(out, -1), framed);
+        evbuffer_drain(out, framed);
+        bytes += used;
+        len -= used;
+    }
+    evbuffer_free(out);
+}
+
+void session_send(struct session *session, const void *bytes, size_t len)
+{
+    if (session->dialect->frame)
+        send_framed(session, bytes, len);
+    else
+        conn_send(session->conn, bytes, len);
+}
+
+void session_error(struct session *session, enum verb verb, const char *ref, const char *word,
+                   enum error_code code, const char *text)
 {
     session_reply(session, &(struct reply){.kind = REPLY_ERROR,
                                            .verb = verb,
                                            .ref = ref,
+                                           .word = word,
                                            .error = code,
                                            .text = text ? text : error_sentence(code)});
 }
@@ -64,7 +96,7 @@ void session_error(struct session *session, enum verb verb, const char *ref, enu
 /* The request under way ends with an error. */
 static void refuse(struct session *session, enum error_code code, const char *text)
 {
-    session_error(session, session->verb, session->ref, code, text);
+    session_error(session, session->verb, session->ref, session->word, code, text);
     session_done(session);
 }
 
@@ -76,9 +108,18 @@ void session_done(struct session *session)
     free(session->ref);
     free(session->listed);
     session->ref = session->listed = NULL;
+    session->word = NULL;
     if (session->room)
         hub_let_go(session->room);
-    session->room = NULL;
+    if (session->inbox_room)
+        hub_let_go(session->inbox_room);
+    session->room = session->inbox_room = NULL;
+    if (session->direct) {
+        free(session->direct->to);
+        free(session->direct->text);
+        free(session->direct);
+    }
+    session->direct = NULL;
     if (session->state == SESSION_CLOSED)
         return;
     if (session->sessions->draining && session->state == SESSION_NEW)
@@ -93,6 +134,7 @@ static void begin(struct session *session, enum doing doing, const struct reques
 {
     session->doing = doing;
     session->verb = request->verb;
+    session->word = request->word;
     session->ref = request->ref ? strdup(request->ref) : NULL;
 }
 
@@ -110,6 +152,9 @@ static void leave_rooms(struct session *session)
     }
     session->n_members = 0;
     session->current = NULL;
+    if (session->inbox)
+        hub_leave(session->inbox);
+    session->inbox = NULL;
 }
 
 void session_close(struct session *session, enum error_code tell, const char *reason, bool holds_name)
@@ -119,7 +164,7 @@ void session_close(struct session *session, enum error_code tell, const char *re
     if (session->state == SESSION_CLOSED)
         return;
     if (tell)
-        session_error(session, VERBS, NULL, tell, NULL);
+        session_error(session, VERBS, NULL, NULL, tell, NULL);
     if (holds_name && session->state != SESSION_NEW)
         presence_release(sessions->presence, session->name, session->id, 0);
     leave_rooms(session);
@@ -138,8 +183,10 @@ void session_close(struct session *session, enum error_code tell, const char *re
 static void end_log_out(struct session *session)
 {
     if (session->last == ERROR_NONE && session->verb == VERB_LOGOUT)
-        session_reply(session,
-                      &(struct reply){.kind = REPLY_GOODBYE, .verb = VERB_LOGOUT, .ref = session->ref});
+        session_reply(session, &(struct reply){.kind = REPLY_GOODBYE,
+                                               .verb = VERB_LOGOUT,
+                                               .ref = session->ref,
+                                               .word = session->word});
     session_close(session, session->last, session->last ? error_name(session->last) : "logout", false);
 }
 
@@ -237,11 +284,17 @@ void session_room_ready(struct session *session, bool good)
         refuse(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
-    if (session->doing == DOING_LOGIN)
+    if (session->doing == DOING_LOGIN && !session->inbox_room) {
+        session->inbox_room = hub_hold_inbox(session->sessions->hub, session->name, session->serial);
+        if (!session->inbox_room)
+            session_room_ready(session, false);
+    } else if (session->doing == DOING_LOGIN) {
+        session->inbox_since = hub_newest(session->inbox_room);
         claim(session);
-    else
+    } else {
         presence_enter(session->sessions->presence, session->name, session->shown, session->id,
                        hub_room_name(session->room), session->serial);
+    }
 }
 
 static struct member *find_member(const struct session *session, const char *room)
@@ -277,11 +330,18 @@ static void logged_in(struct session *session, long count, const char *const *na
     set_state(session, SESSION_ACTIVE);
     conn_set_timeout(session->conn, session->idle_seconds, true);
     member = session->current = enter(session);
+    session->inbox = hub_enter(session->inbox_room, session, session->serial, session->dialect_number, true,
+                               session->inbox_since);
+    if (!session->inbox)
+        abort();
+    if (session->dialect->logged_in)
+        session->dialect->logged_in(session->codec);
     log_info("client_logged_in", "session=%s name=%s room=%s address=%s dialect=%s", session->id,
              session->shown, hub_room_name(member->room), session->address, session->dialect->name);
     session_reply(session, &(struct reply){.kind = REPLY_WELCOME,
                                            .verb = VERB_LOGIN,
                                            .ref = session->ref,
+                                           .word = session->word,
                                            .name = session->shown,
                                            .room = hub_room_name(member->room),
                                            .gateway = session->sessions->settings->gateway,
@@ -290,6 +350,7 @@ static void logged_in(struct session *session, long count, const char *const *na
                                            .names = names,
                                            .n_names = n_names});
     hub_resume(member);
+    hub_resume(session->inbox);
     session_done(session);
 }
 
@@ -314,6 +375,7 @@ static void reply_entered(struct session *session, const struct member *member, 
     session_reply(session, &(struct reply){.kind = REPLY_ENTERED,
                                            .verb = session->verb,
                                            .ref = session->ref,
+                                           .word = session->word,
                                            .room = hub_room_name(member->room),
                                            .id = member->position,
                                            .count = count,
@@ -355,9 +417,11 @@ static void left(struct session *session)
     if (session->verb == VERB_MOVE)
         reply_entered(session, session->current, 0, NULL, 0);
     else
-        session_reply(
-            session,
-            &(struct reply){.kind = REPLY_EXITED, .verb = session->verb, .ref = session->ref, .room = room});
+        session_reply(session, &(struct reply){.kind = REPLY_EXITED,
+                                               .verb = session->verb,
+                                               .ref = session->ref,
+                                               .word = session->word,
+                                               .room = room});
     session_done(session);
 }
 
@@ -405,6 +469,7 @@ void session_listed(struct session *session, long count, const char **names, con
     struct reply reply = {.kind = session->doing == DOING_WHO ? REPLY_WHO : REPLY_ROOMS,
                           .verb = session->verb,
                           .ref = session->ref,
+                          .word = session->word,
                           .room = session->listed,
                           .count = count,
                           .names = names,
@@ -419,6 +484,18 @@ void session_listed(struct session *session, long count, const char **names, con
     }
     session_reply(session, &reply);
     session_done(session);
+}
+
+void session_found(struct session *session, bool known, bool held)
+{
+    if (session->doing != DOING_DIRECT)
+        return;
+    if (!known)
+        refuse(session, ERROR_UNAVAILABLE, NULL);
+    else if (held)
+        chat_send_direct(session);
+    else
+        chat_find_direct(session);
 }
 
 /* The verbs.  The dispatcher has checked state and rate. ------------------------------------------------- */
@@ -437,7 +514,7 @@ static void reject(struct session *session, const struct request *request, enum 
     session->rejected = true;
     if (is_mistake(code))
         session->errors++;
-    session_error(session, request->verb, request->ref, code, text);
+    session_error(session, request->verb, request->ref, request->word, code, text);
 }
 
 /* Reads the room and since of a request.  False: it was answered with an error. */
@@ -481,6 +558,17 @@ static void do_login(struct session *session, const struct request *request)
     hold_room(session, room);
 }
 
+/* Reads the text of a request.  False: it was answered with an error. */
+static bool read_text(struct session *session, const struct request *request, char text[REQUEST_MAX_BYTES + 1])
+{
+    snprintf(text, REQUEST_MAX_BYTES + 1, "%s", request->text);
+    if (text_clean(text))
+        return true;
+    reject(session, request, ERROR_BAD_REQUEST,
+           "A text is 1 to 4096 bytes of UTF-8 without control characters.");
+    return false;
+}
+
 static void do_chat(struct session *session, const struct request *request)
 {
     struct member *member = session->current;
@@ -497,13 +585,26 @@ static void do_chat(struct session *session, const struct request *request)
         reject(session, request, ERROR_NOT_IN_ROOM, NULL);
         return;
     }
-    snprintf(text, sizeof text, "%s", request->text);
-    if (!text_clean(text)) {
-        reject(session, request, ERROR_BAD_REQUEST,
-               "A text is 1 to 4096 bytes of UTF-8 without control characters.");
+    if (read_text(session, request, text))
+        chat_say(session, member, text, request->ref, request->word);
+}
+
+static void do_direct(struct session *session, const struct request *request)
+{
+    char text[REQUEST_MAX_BYTES + 1];
+    struct direct *direct;
+
+    if (!read_text(session, request, text))
         return;
-    }
-    chat_say(session, member, text, request->ref);
+    direct = calloc(1, sizeof *direct);
+    if (!direct || !(direct->to = strdup(request->to)) || !(direct->text = strdup(text)))
+        abort();
+    begin(session, DOING_DIRECT, request);
+    session->direct = direct;
+    if (!name_fold(request->to, direct->name))
+        refuse(session, ERROR_NO_SUCH_USER, NULL);
+    else if (!presence_find(session->sessions->presence, direct->name, session->serial))
+        refuse(session, ERROR_UNAVAILABLE, NULL);
 }
 
 static void do_join(struct session *session, const struct request *request)
@@ -571,7 +672,15 @@ static void do_rooms(struct session *session, const struct request *request)
 
 static void do_ping(struct session *session, const struct request *request)
 {
-    session_reply(session, &(struct reply){.kind = REPLY_PONG, .verb = VERB_PING, .ref = request->ref});
+    session_reply(session, &(struct reply){.kind = REPLY_PONG,
+                                           .verb = VERB_PING,
+                                           .ref = request->ref,
+                                           .word = request->word});
+}
+
+static void do_help(struct session *session, const struct request *request)
+{
+    session_reply(session, &(struct reply){.kind = REPLY_HELP, .verb = VERB_HELP, .ref = request->ref});
 }
 
 static const struct {
@@ -581,6 +690,7 @@ static const struct {
 } verbs[VERBS] = {
     [VERB_LOGIN] = {BIT(SESSION_NEW), 4, do_login},
     [VERB_CHAT] = {BIT(SESSION_ACTIVE), 1, do_chat},
+    [VERB_DIRECT] = {BIT(SESSION_ACTIVE), 1, do_direct},
     [VERB_JOIN] = {BIT(SESSION_ACTIVE), 4, do_join},
     [VERB_MOVE] = {BIT(SESSION_ACTIVE), 4, do_join},
     [VERB_LEAVE] = {BIT(SESSION_ACTIVE), 4, do_leave},
@@ -588,6 +698,7 @@ static const struct {
     [VERB_WHO] = {BIT(SESSION_ACTIVE), 4, do_who},
     [VERB_ROOMS] = {BIT(SESSION_ACTIVE), 4, do_rooms},
     [VERB_PING] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 1, do_ping},
+    [VERB_HELP] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 1, do_help},
 };
 
 /* The input ---------------------------------------------------------------------------------------------- */
@@ -643,7 +754,7 @@ void session_read(struct session *session)
 
     for (int n = 0; session->state != SESSION_CLOSED && session->doing == DOING_NOTHING; n++) {
         struct request request = {.verb = VERBS};
-        size_t used = 0;
+        size_t used = 0, given;
 
         if (session->sessions->draining || conn_is_slow(session->conn) || session->n_chats >= CHATS_MAX)
             return;
@@ -651,11 +762,15 @@ void session_read(struct session *session)
             conn_again(session->conn);
             return;
         }
-        decoded = session->dialect->decode(session->decoder, (const char *)evbuffer_pullup(input, -1),
-                                           evbuffer_get_length(input), &used, &request);
+        given = evbuffer_get_length(input);
+        decoded = session->dialect->decode(session->codec, (const char *)evbuffer_pullup(input, -1), given,
+                                           &used, &request);
         evbuffer_drain(input, used);
-        if (decoded == DECODED_MORE)
+        if (decoded == DECODED_MORE) {
+            if (session->dialect->quiet)
+                conn_set_quiet(session->conn, used < given ? session->dialect->quiet_ms : 0);
             break;
+        }
         if (decoded == DECODED_REQUEST)
             dispatch(session, &request);
         else if (within_rate(session, 1))

@@ -48,19 +48,36 @@ enum doing {
     DOING_LOGOUT, /* the answers to all chats, then the name's release */
     DOING_WHO,
     DOING_ROOMS,
-    DOING_CHAT, /* the lane has too many publishes without an answer */
+    DOING_CHAT,   /* the lane has too many publishes without an answer */
+    DOING_DIRECT, /* whether there is such a user, or was when this was sent before */
 };
 
-/* A chat without its ack.  Enters when it is said; leaves when it was acknowledged or refused, or with its
- * session. */
+/* A message or a direct without its ack.  Enters when it is said; leaves when it was acknowledged or refused,
+ * or with its session. */
 struct chat {
     uint64_t token;
     struct session *session;
-    struct member *member;
-    event_id id;              /* 0: not answered yet; else it waits for the member's position */
-    char *ref;                /* or NULL */
+    struct member *member; /* where it is said; NULL: a direct */
+    event_id id;           /* 0: not answered yet; else it waits for the member's position */
+    char *ref;             /* or NULL */
+    const char *word;
     struct chat *prev, *next; /* the session's, in the order in which they were said */
     UT_hash_handle hh;
+};
+
+/* What is published next, when its lane has room. */
+struct draft {
+    struct chat *chat;
+    char *body;
+    unsigned lane;
+    char chain[CHAIN_MAX_BYTES];
+    char digest[DIGEST_MAX_BYTES];
+};
+
+/* A direct whose recipient is being looked for. */
+struct direct {
+    char name[NAME_MAX_BYTES]; /* folded */
+    char *to, *text;
 };
 
 struct session {
@@ -71,7 +88,7 @@ struct session {
     struct conn *conn;
     const struct dialect *dialect;
     int dialect_number;
-    struct decoder *decoder;
+    struct codec *codec;
     long idle_seconds;
     bool eof;
     char address[64];
@@ -82,22 +99,24 @@ struct session {
     struct member *members; /* the rooms it is in */
     size_t n_members;
     struct member *current; /* where its chats go; NULL: it left that */
+    struct member *inbox;   /* what is sent to it alone; NULL: not logged in */
     struct chat *chats;
     size_t n_chats;
 
     enum doing doing;
     char *ref;         /* of the request under way, or NULL */
+    const char *word;  /* the same */
     enum verb verb;    /* of the request under way */
     struct room *room; /* being entered: held */
     event_id since;    /* to go on from there */
+    struct room *inbox_room; /* the same at log-in, for the inbox */
+    event_id inbox_since;
     struct member *leaving;
     char *listed;         /* the room of DOING_WHO */
     bool asked;           /* presence was asked for the last step */
     enum error_code last; /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
-    char *stalled;        /* DOING_CHAT: the body ... */
-    char *stalled_ref;    /* ... the ref ... */
-    char stalled_digest[DIGEST_MAX_BYTES];
-    struct member *stalled_member;
+    struct draft *stalled; /* DOING_CHAT */
+    struct direct *direct; /* DOING_DIRECT */
 
     double tokens; /* of the rate limit */
     uint64_t tokens_at;
@@ -169,10 +188,13 @@ void session_close(struct session *session, enum error_code tell, const char *re
 void session_log_out(struct session *session, enum error_code last);
 
 /* Answers the request `verb` with an error; `text` may be NULL for the usual sentence. */
-void session_error(struct session *session, enum verb verb, const char *ref, enum error_code code,
-                   const char *text);
+void session_error(struct session *session, enum verb verb, const char *ref, const char *word,
+                   enum error_code code, const char *text);
 
 void session_reply(struct session *session, const struct reply *reply);
+
+/* Sends what the session's dialect has encoded. */
+void session_send(struct session *session, const void *bytes, size_t len);
 
 /* What was under way goes on: the room can be entered, presence has answered, a chat was answered, ... */
 void session_room_ready(struct session *session, bool good);
@@ -180,6 +202,7 @@ void session_presence(struct session *session, enum presence_result result, long
                       const char *const *names, size_t n_names);
 void session_listed(struct session *session, long count, const char **names, const long *counts,
                     size_t n_names);
+void session_found(struct session *session, bool known, bool held);
 void session_go_on(struct session *session);
 void session_timeout(struct session *session);
 
@@ -189,7 +212,15 @@ void session_done(struct session *session);
 /* chat.c ------------------------------------------------------------------------------------------------- */
 
 /* Says `text` in the member's room; the ack or an error follows. */
-void chat_say(struct session *session, struct member *member, const char *text, const char *ref);
+void chat_say(struct session *session, struct member *member, const char *text, const char *ref,
+              const char *word);
+
+/* The same to the user that session->direct names, for the request under way. */
+void chat_send_direct(struct session *session);
+
+/* The user is not there: if session->direct is a retry of one that was sent it is acknowledged, else the answer
+ * is no-such-user. */
+void chat_find_direct(struct session *session);
 
 /* Publishes what waited for the lane.  False: it is full again. */
 bool chat_unstall(struct session *session);

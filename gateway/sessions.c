@@ -31,7 +31,7 @@ void sessions_end_turn(struct sessions *sessions)
 
     while ((session = sessions->closed)) {
         sessions->closed = session->free_next;
-        session->dialect->decoder_destroy(session->decoder);
+        session->dialect->codec_destroy(session->codec);
         free(session);
     }
 }
@@ -75,8 +75,8 @@ void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_s
     session->conn = conn;
     session->dialect = dialects[dialect];
     session->dialect_number = dialect;
-    session->decoder = session->dialect->decoder_create();
-    if (!session->decoder)
+    session->codec = session->dialect->codec_create();
+    if (!session->codec)
         abort();
     session->idle_seconds = idle_seconds;
     session->verb = VERBS;
@@ -87,6 +87,8 @@ void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_s
     snprintf(session->address, sizeof session->address, "%s", address);
     HASH_ADD(hh, sessions->by_serial, serial, sizeof session->serial, session);
     conn_set_timeout(conn, sessions->settings->login_timeout, false);
+    if (session->dialect->greeting)
+        conn_send(conn, session->dialect->greeting, strlen(session->dialect->greeting));
     conn_set_owner(conn, session);
 }
 
@@ -130,8 +132,7 @@ void sessions_roomy(struct sessions *sessions, unsigned lane)
 
     /* Rare enough to look at all: 4,096 publishes were under way. */
     HASH_ITER (hh, sessions->by_serial, session, next)
-        if (session->stalled && hub_room_lane(session->stalled_member->room) == lane &&
-            !chat_unstall(session))
+        if (session->stalled && session->stalled->lane == lane && !chat_unstall(session))
             return;
 }
 
@@ -165,6 +166,8 @@ static void on_drained(void *owner)
 
     DL_FOREACH2(session->members, member, own_next)
     hub_resume(member);
+    if (session->inbox)
+        hub_resume(session->inbox);
     conn_again(session->conn);
 }
 
@@ -178,15 +181,22 @@ static void on_timeout(void *owner)
     session_timeout(owner);
 }
 
-const struct conn_ops sessions_conn_ops = {on_input, on_eof, on_gone, on_drained, on_stuck, on_timeout};
+static void on_quiet(void *owner)
+{
+    struct session *session = owner;
+
+    session->dialect->quiet(session->codec);
+    session_read(session);
+}
+
+const struct conn_ops sessions_conn_ops = {on_input, on_eof,     on_gone, on_drained,
+                                           on_stuck, on_timeout, on_quiet};
 
 /* From the hub ------------------------------------------------------------------------------------------- */
 
 static void hub_send(void *owner, const void *data, size_t len)
 {
-    struct session *session = owner;
-
-    conn_send(session->conn, data, len);
+    session_send(owner, data, len);
 }
 
 static bool hub_ready(void *owner)
@@ -236,6 +246,14 @@ static void presence_listed(void *ctx, uint64_t token, long count, const char **
 
     if (session)
         session_listed(session, count, names, counts, n_names);
+}
+
+static void presence_found(void *ctx, uint64_t token, bool known, bool held)
+{
+    struct session *session = session_by_serial(ctx, token);
+
+    if (session)
+        session_found(session, known, held);
 }
 
 static void presence_lost(void *ctx, const char *id, bool replaced)
@@ -298,5 +316,5 @@ static void presence_held(void *ctx, const char *const *names, const char *const
     }
 }
 
-const struct presence_ops sessions_presence_ops = {presence_answered, presence_listed, presence_lost,
-                                                   presence_reclaim_all, presence_held};
+const struct presence_ops sessions_presence_ops = {presence_answered, presence_listed,      presence_found,
+                                                   presence_lost,     presence_reclaim_all, presence_held};

@@ -23,7 +23,7 @@ enum place {
     ESCAPED, /* the same, behind a backslash */
 };
 
-struct decoder {
+struct codec {
     json_t *held;     /* the request that was handed out last: its strings are in there */
     uint16_t scanned; /* bytes of the object that the scanner has seen */
     uint16_t depth;   /* brackets open after them */
@@ -31,21 +31,21 @@ struct decoder {
     bool deep;        /* the nesting went beyond JSON_NESTING_MAX */
 };
 
-static struct decoder *decoder_create(void)
+static struct codec *codec_create(void)
 {
-    return calloc(1, sizeof(struct decoder));
+    return calloc(1, sizeof(struct codec));
 }
 
-static void decoder_destroy(struct decoder *decoder)
+static void codec_destroy(struct codec *codec)
 {
-    if (!decoder)
+    if (!codec)
         return;
-    json_decref(decoder->held);
-    free(decoder);
+    json_decref(codec->held);
+    free(codec);
 }
 
 /* The members of a request that hold strings, and where they go. */
-enum member { NAME, TEXT, ROOM, PASSWORD, KEY, SINCE, MEMBERS };
+enum member { NAME, TEXT, ROOM, TO, PASSWORD, KEY, SINCE, MEMBERS };
 #define BIT(member) (1u << (member))
 
 static const struct {
@@ -56,6 +56,7 @@ static const struct {
     [NAME] = {"data", offsetof(struct request, name), "\"data\", the name, must be a string."},
     [TEXT] = {"data", offsetof(struct request, text), "\"data\", the text, must be a string."},
     [ROOM] = {"room", offsetof(struct request, room), "\"room\" must be a string."},
+    [TO] = {"to", offsetof(struct request, to), "\"to\" must be a string: a name."},
     [PASSWORD] = {"password", offsetof(struct request, password), "\"password\" must be a string."},
     [KEY] = {"key", offsetof(struct request, key), "\"key\" must be a string of at most 64 bytes."},
     [SINCE] = {"since", offsetof(struct request, since), "\"since\" must be a string: an id."},
@@ -71,6 +72,8 @@ static const struct form {
     {"join", "data", VERB_LOGIN, BIT(NAME), BIT(PASSWORD) | BIT(KEY) | BIT(ROOM) | BIT(SINCE), NULL},
     {"join", NULL, VERB_JOIN, BIT(ROOM), BIT(SINCE), "\"join\" needs \"data\", a name, or \"room\"."},
     {"chat", NULL, VERB_CHAT, BIT(TEXT), BIT(ROOM), "\"chat\" needs \"data\", the text."},
+    {"direct", NULL, VERB_DIRECT, BIT(TO) | BIT(TEXT), 0,
+     "\"direct\" needs \"to\", a name, and \"data\", the text."},
     {"leave", "room", VERB_LEAVE, BIT(ROOM), 0, NULL},
     {"leave", NULL, VERB_LOGOUT, 0, 0, NULL},
     {"who", NULL, VERB_WHO, 0, BIT(ROOM), NULL},
@@ -144,43 +147,43 @@ static enum decoded read_object(const json_t *object, struct request *request)
 }
 
 /* Takes in one byte of an object.  True if the object ends with it. */
-static bool scan(struct decoder *decoder, char byte)
+static bool scan(struct codec *codec, char byte)
 {
-    if (decoder->place == ESCAPED) {
-        decoder->place = STRING;
-    } else if (decoder->place == STRING) {
+    if (codec->place == ESCAPED) {
+        codec->place = STRING;
+    } else if (codec->place == STRING) {
         if (byte == '\\')
-            decoder->place = ESCAPED;
+            codec->place = ESCAPED;
         else if (byte == '"')
-            decoder->place = INSIDE;
+            codec->place = INSIDE;
     } else if (byte == '"') {
-        decoder->place = STRING;
+        codec->place = STRING;
     } else if (byte == '{' || byte == '[') {
-        decoder->depth++;
-        decoder->deep |= decoder->depth > JSON_NESTING_MAX;
+        codec->depth++;
+        codec->deep |= codec->depth > JSON_NESTING_MAX;
     } else if (byte == '}' || byte == ']') {
-        decoder->depth--;
+        codec->depth--;
     }
-    return decoder->depth == 0;
+    return codec->depth == 0;
 }
 
 /* Goes over what is between objects.  Returns how many bytes are done with: where an object begins, or `len`,
  * or the byte behind the one that does not belong there (then *junk). */
-static size_t skip(struct decoder *decoder, const char *bytes, size_t len, bool *junk)
+static size_t skip(struct codec *codec, const char *bytes, size_t len, bool *junk)
 {
     for (size_t at = 0; at < len; at++) {
-        if (decoder->place == JUNK) {
+        if (codec->place == JUNK) {
             const char *newline = memchr(bytes + at, '\n', len - at);
 
             if (!newline)
                 return len;
             at = (size_t)(newline - bytes);
-            decoder->place = BETWEEN;
+            codec->place = BETWEEN;
         } else if (bytes[at] == '{') {
-            decoder->place = INSIDE;
+            codec->place = INSIDE;
             return at;
         } else if (!bytes[at] || !strchr(" \t\r\n", bytes[at])) {
-            decoder->place = JUNK;
+            codec->place = JUNK;
             *junk = true;
             return at + 1;
         }
@@ -189,42 +192,41 @@ static size_t skip(struct decoder *decoder, const char *bytes, size_t len, bool 
 }
 
 /* The end of an object of `len` bytes: hands it to the library, unless it is too deep for that. */
-static enum decoded finish(struct decoder *decoder, const char *bytes, size_t len, struct request *request)
+static enum decoded finish(struct codec *codec, const char *bytes, size_t len, struct request *request)
 {
-    bool deep = decoder->deep;
+    bool deep = codec->deep;
 
-    *decoder = (struct decoder){.place = BETWEEN};
+    *codec = (struct codec){.place = BETWEEN};
     if (deep)
         return refuse(request, ERROR_BAD_REQUEST, "JSON may be nested 64 deep at most.");
-    decoder->held = json_loadb(bytes, len, 0, NULL);
-    if (!decoder->held)
+    codec->held = json_loadb(bytes, len, 0, NULL);
+    if (!codec->held)
         return refuse(request, ERROR_BAD_REQUEST, "That is not valid JSON.");
-    return read_object(decoder->held, request);
+    return read_object(codec->held, request);
 }
 
-static enum decoded decode(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
+static enum decoded decode(struct codec *codec, const char *bytes, size_t len, size_t *used,
                            struct request *request)
 {
     bool junk = false;
     size_t start = 0;
 
-    json_decref(decoder->held);
-    decoder->held = NULL;
-    *request = (struct request){0};
-    if (decoder->place == BETWEEN || decoder->place == JUNK)
-        start = skip(decoder, bytes, len, &junk);
+    json_decref(codec->held);
+    codec->held = NULL;
+    if (codec->place == BETWEEN || codec->place == JUNK)
+        start = skip(codec, bytes, len, &junk);
     *used = start;
     if (junk)
         return refuse(request, ERROR_BAD_REQUEST, "Only JSON objects are expected here.");
-    while (decoder->place != BETWEEN && decoder->place != JUNK && start + decoder->scanned < len) {
-        if (decoder->scanned == REQUEST_MAX_BYTES) {
+    while (codec->place != BETWEEN && codec->place != JUNK && start + codec->scanned < len) {
+        if (codec->scanned == REQUEST_MAX_BYTES) {
             *used = len;
             refuse(request, ERROR_TOO_LONG, "A request may have 16384 bytes at most.");
             return DECODED_FATAL;
         }
-        if (scan(decoder, bytes[start + decoder->scanned++])) {
-            *used = start + decoder->scanned;
-            return finish(decoder, bytes + start, decoder->scanned, request);
+        if (scan(codec, bytes[start + codec->scanned++])) {
+            *used = start + codec->scanned;
+            return finish(codec, bytes + start, codec->scanned, request);
         }
     }
     return DECODED_MORE;
@@ -289,9 +291,10 @@ static json_t *pack_gap(const struct reply *reply)
 {
     char after[ID_TEXT_MAX], until[ID_TEXT_MAX];
 
-    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s}", "type", "gap", "from", "server", "data",
-                     json_sprintf("Some messages in %s are no longer to be had.", reply->room), "room",
-                     reply->room, "after", id_to_decimal(reply->after, after), "until",
+    return json_pack("{s:s, s:s, s:o, s:s*, s:s, s:s}", "type", "gap", "from", "server", "data",
+                     reply->room ? json_sprintf("Some messages in %s are no longer to be had.", reply->room)
+                                 : json_string("Some directs to you are no longer to be had."),
+                     "room", reply->room, "after", id_to_decimal(reply->after, after), "until",
                      id_to_decimal(reply->until, until));
 }
 
@@ -324,6 +327,8 @@ static json_t *pack_reply(const struct reply *reply)
         return pack_error(reply);
     case REPLY_GAP:
         return pack_gap(reply);
+    case REPLY_HELP:
+        break;
     }
     return NULL;
 }
@@ -360,8 +365,8 @@ static void encode_notice(const struct notice *notice, struct evbuffer *out)
 extern const struct dialect dialect_json;
 const struct dialect dialect_json = {
     .name = "json",
-    .decoder_create = decoder_create,
-    .decoder_destroy = decoder_destroy,
+    .codec_create = codec_create,
+    .codec_destroy = codec_destroy,
     .decode = decode,
     .encode_reply = encode_reply,
     .encode_event = encode_event,

@@ -1,7 +1,7 @@
 /*
  * line: one command a line in, one fact a line out.
  *
- * A decoder remembers how much of an unfinished line it has looked at, or that it is skipping the rest of one
+ * A codec remembers how much of an unfinished line it has looked at, or that it is skipping the rest of one
  * that was too long.
  */
 
@@ -17,34 +17,41 @@
 #define IDLE_SECONDS 60
 #define ARGUMENTS_MAX 2
 
-struct decoder {
+struct codec {
     char *held;       /* the line that was handed out last: the request's strings are in there */
     uint16_t scanned; /* bytes of the unused ones that hold no newline */
     bool skipping;    /* the line was too long: go on behind the next newline */
 };
 
-static struct decoder *decoder_create(void)
+static struct codec *codec_create(void)
 {
-    return calloc(1, sizeof(struct decoder));
+    return calloc(1, sizeof(struct codec));
 }
 
-static void decoder_destroy(struct decoder *decoder)
+static void codec_destroy(struct codec *codec)
 {
-    if (!decoder)
+    if (!codec)
         return;
-    free(decoder->held);
-    free(decoder);
+    free(codec->held);
+    free(codec);
 }
 
 static const struct command {
     const char *word;
     enum verb verb;
-    bool rest;            /* the one argument is all that follows, with its spaces */
+    bool rest;            /* the last argument is all that follows, with its spaces */
     unsigned least, most; /* arguments */
     size_t offsets[ARGUMENTS_MAX];
     const char *usage;
 } commands[] = {
     {"MSG", VERB_CHAT, true, 1, 1, {offsetof(struct request, text)}, "Say MSG and the text."},
+    {"DM",
+     VERB_DIRECT,
+     true,
+     2,
+     2,
+     {offsetof(struct request, to), offsetof(struct request, text)},
+     "Say DM, a name and the text."},
     {"LOGIN",
      VERB_LOGIN,
      false,
@@ -86,11 +93,10 @@ static bool read_arguments(const struct command *command, char *arguments, struc
 {
     unsigned n = 0;
 
-    if (command->rest) {
-        set(request, command->offsets[0], arguments);
-        return *arguments != '\0';
-    }
-    for (char *word; (word = strsep(&arguments, " \t"));) {
+    while (arguments && *arguments) {
+        bool takes_rest = command->rest && n + 1 == command->most;
+        char *word = takes_rest ? strsep(&arguments, "") : strsep(&arguments, " \t");
+
         if (!*word)
             continue;
         if (n == command->most)
@@ -110,9 +116,9 @@ static enum decoded read_line(char *text, struct request *request)
 
     if (!command)
         return refuse(request, ERROR_UNKNOWN_COMMAND,
-                      "LOGIN, MSG, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
+                      "LOGIN, MSG, DM, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
     if (!read_arguments(command, arguments ? arguments : nothing, request)) {
-        *request = (struct request){0};
+        *request = (struct request){.verb = VERBS};
         return refuse(request, ERROR_BAD_REQUEST, command->usage);
     }
     request->verb = command->verb;
@@ -129,63 +135,62 @@ static bool is_blank(const char *line, size_t len)
 }
 
 /* The next line that is not blank, or, with another answer than DECODED_REQUEST, why there is none. */
-static enum decoded next_line(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
+static enum decoded next_line(struct codec *codec, const char *bytes, size_t len, size_t *used,
                               const char **line, size_t *line_len)
 {
     for (*used = 0; *used < len;) {
-        size_t seen = decoder->skipping ? 0 : decoder->scanned;
+        size_t seen = codec->skipping ? 0 : codec->scanned;
         size_t end = len - *used;
         const char *newline;
 
         *line = bytes + *used;
-        if (!decoder->skipping && end > REQUEST_MAX_BYTES + 1)
+        if (!codec->skipping && end > REQUEST_MAX_BYTES + 1)
             end = REQUEST_MAX_BYTES + 1;
         newline = memchr(*line + seen, '\n', end - seen);
-        decoder->scanned = 0;
+        codec->scanned = 0;
         if (newline) {
-            bool skipped = decoder->skipping;
+            bool skipped = codec->skipping;
 
             *line_len = (size_t)(newline - *line);
             *used += *line_len + 1;
-            decoder->skipping = false;
+            codec->skipping = false;
             *line_len -= *line_len > 0 && newline[-1] == '\r';
             if (!skipped && !is_blank(*line, *line_len))
                 return DECODED_REQUEST;
-        } else if (decoder->skipping) {
+        } else if (codec->skipping) {
             *used = len;
         } else if (end > REQUEST_MAX_BYTES) {
-            decoder->skipping = true;
+            codec->skipping = true;
             *used += end;
             return DECODED_ERROR;
         } else {
-            decoder->scanned = (uint16_t)end;
+            codec->scanned = (uint16_t)end;
             return DECODED_MORE;
         }
     }
     return DECODED_MORE;
 }
 
-static enum decoded decode(struct decoder *decoder, const char *bytes, size_t len, size_t *used,
+static enum decoded decode(struct codec *codec, const char *bytes, size_t len, size_t *used,
                            struct request *request)
 {
     const char *line;
     size_t line_len;
     enum decoded found;
 
-    free(decoder->held);
-    decoder->held = NULL;
-    *request = (struct request){0};
-    found = next_line(decoder, bytes, len, used, &line, &line_len);
+    free(codec->held);
+    codec->held = NULL;
+    found = next_line(codec, bytes, len, used, &line, &line_len);
     if (found == DECODED_ERROR)
         return refuse(request, ERROR_TOO_LONG, "A line may have 16384 bytes at most.");
     if (found == DECODED_MORE)
         return DECODED_MORE;
     if (memchr(line, '\0', line_len))
         return refuse(request, ERROR_BAD_REQUEST, "A line may not hold NUL bytes.");
-    decoder->held = strndup(line, line_len);
-    if (!decoder->held)
+    codec->held = strndup(line, line_len);
+    if (!codec->held)
         return refuse(request, ERROR_UNAVAILABLE, NULL);
-    return read_line(decoder->held, request);
+    return read_line(codec->held, request);
 }
 
 /* Appends "VERB from text", once for each line of the text: nobody can forge a line of somebody else's. */
@@ -216,11 +221,12 @@ static void encode_reply(const struct reply *reply, struct evbuffer *out)
                             reply->text ? reply->text : error_sentence(reply->error));
         break;
     case REPLY_GAP:
-        evbuffer_add_printf(out, "INFO gap %s\n", reply->room);
+        evbuffer_add_printf(out, "INFO gap %s\n", reply->room ? reply->room : "of directs");
         break;
     case REPLY_ACK:
     case REPLY_ROOMS:
     case REPLY_GOODBYE:
+    case REPLY_HELP:
         break;
     }
 }
@@ -239,8 +245,8 @@ extern const struct dialect dialect_line;
 const struct dialect dialect_line = {
     .name = "line",
     .idle_seconds = IDLE_SECONDS,
-    .decoder_create = decoder_create,
-    .decoder_destroy = decoder_destroy,
+    .codec_create = codec_create,
+    .codec_destroy = codec_destroy,
     .decode = decode,
     .encode_reply = encode_reply,
     .encode_event = encode_event,

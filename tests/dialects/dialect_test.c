@@ -49,7 +49,7 @@ static void every_error_has_a_sentence_in_one_line(void **state)
 static void a_decoder_that_is_not_there_can_be_destroyed(void **state)
 {
     for (int i = 0; dialects[i]; i++)
-        dialects[i]->decoder_destroy(NULL);
+        dialects[i]->codec_destroy(NULL);
 }
 
 int main(void)

@@ -113,28 +113,28 @@ static void hundred_thousand_nested_members_are_too_long(void **state)
 static void what_was_scanned_is_not_scanned_again(void **state)
 {
     const struct dialect *json = dialect_named(DIALECT);
-    struct decoder *decoder = json->decoder_create();
+    struct codec *codec = json->codec_create();
     struct request request;
     size_t used;
 
-    assert_int_equal(json->decode(decoder, "  {\"a\":", 7, &used, &request), DECODED_MORE);
+    assert_int_equal(json->decode(codec, "  {\"a\":", 7, &used, &request), DECODED_MORE);
     assert_int_equal(used, 2);
-    assert_int_equal(json->decode(decoder, "}}}}}1", 6, &used, &request), DECODED_MORE);
+    assert_int_equal(json->decode(codec, "}}}}}1", 6, &used, &request), DECODED_MORE);
     assert_int_equal(used, 0);
-    json->decoder_destroy(decoder);
+    json->codec_destroy(codec);
 }
 
 static void error_says_what_is_wrong(void **state)
 {
     static const char bytes[] = "{\"type\":\"chat\",\"data\":\"x\",\"room\":1}";
     const struct dialect *json = dialect_named(DIALECT);
-    struct decoder *decoder = json->decoder_create();
+    struct codec *codec = json->codec_create();
     struct request request;
     size_t used;
 
-    assert_int_equal(json->decode(decoder, bytes, strlen(bytes), &used, &request), DECODED_ERROR);
+    assert_int_equal(json->decode(codec, bytes, strlen(bytes), &used, &request), DECODED_ERROR);
     assert_string_equal(request.reason, "\"room\" must be a string.");
-    json->decoder_destroy(decoder);
+    json->codec_destroy(codec);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -53,27 +53,27 @@ static void line_of_100000_bytes_is_one_error(void **state)
 static void what_was_scanned_is_not_scanned_again(void **state)
 {
     const struct dialect *line = dialect_named(DIALECT);
-    struct decoder *decoder = line->decoder_create();
+    struct codec *codec = line->codec_create();
     struct request request;
     size_t used;
 
-    assert_int_equal(line->decode(decoder, "\n\nPIN", 5, &used, &request), DECODED_MORE);
+    assert_int_equal(line->decode(codec, "\n\nPIN", 5, &used, &request), DECODED_MORE);
     assert_int_equal(used, 2);
-    assert_int_equal(line->decode(decoder, "\n\n\nG", 4, &used, &request), DECODED_MORE);
+    assert_int_equal(line->decode(codec, "\n\n\nG", 4, &used, &request), DECODED_MORE);
     assert_int_equal(used, 0);
-    line->decoder_destroy(decoder);
+    line->codec_destroy(codec);
 }
 
 static void error_says_what_is_wrong(void **state)
 {
     const struct dialect *line = dialect_named(DIALECT);
-    struct decoder *decoder = line->decoder_create();
+    struct codec *codec = line->codec_create();
     struct request request;
     size_t used;
 
-    assert_int_equal(line->decode(decoder, "JOIN\n", 5, &used, &request), DECODED_ERROR);
+    assert_int_equal(line->decode(codec, "JOIN\n", 5, &used, &request), DECODED_ERROR);
     assert_string_equal(request.reason, "Say JOIN and a room.");
-    line->decoder_destroy(decoder);
+    line->codec_destroy(codec);
 }
 
 static void silence_is_limited_to_a_minute(void **state)

@@ -12,7 +12,7 @@
 static const char *const verbs[VERBS] = {
     [VERB_LOGIN] = "LOGIN", [VERB_CHAT] = "CHAT",   [VERB_JOIN] = "JOIN",
     [VERB_MOVE] = "MOVE",   [VERB_LEAVE] = "LEAVE", [VERB_LOGOUT] = "LOGOUT",
-    [VERB_WHO] = "WHO",     [VERB_ROOMS] = "ROOMS", [VERB_PING] = "PING",
+    [VERB_WHO] = "WHO",     [VERB_ROOMS] = "ROOMS", [VERB_PING] = "PING",   [VERB_DIRECT] = "DIRECT", [VERB_HELP] = "HELP",
 };
 
 uint64_t random_next(uint64_t *state)
@@ -43,6 +43,7 @@ static void write_request(FILE *out, const struct request *request)
     write_value(out, "password", request->password);
     write_value(out, "key", request->key);
     write_value(out, "room", request->room);
+    write_value(out, "to", request->to);
     write_value(out, "text", request->text);
     write_value(out, "since", request->since);
     if (request->echo)
@@ -62,7 +63,7 @@ static void write_error(FILE *out, const char *word, const struct request *reque
 }
 
 /* Feeds bytes[*start .. end) until the decoder wants more.  False if it can go on no more. */
-static bool feed(const struct dialect *dialect, struct decoder *decoder, const char *bytes, size_t *start,
+static bool feed(const struct dialect *dialect, struct codec *codec, const char *bytes, size_t *start,
                  size_t end, FILE *out)
 {
     enum decoded decoded;
@@ -70,11 +71,11 @@ static bool feed(const struct dialect *dialect, struct decoder *decoder, const c
     do {
         size_t len = end - *start, used = SIZE_MAX;
         char *copy = malloc(len ? len : 1);
-        struct request request;
+        struct request request = {.verb = VERBS};
 
         assert_non_null(copy);
         memcpy(copy, bytes + *start, len);
-        decoded = dialect->decode(decoder, copy, len, &used, &request);
+        decoded = dialect->decode(codec, copy, len, &used, &request);
         free(copy);
         assert_true(used <= len);
         assert_true(used > 0 || decoded == DECODED_MORE);
@@ -91,21 +92,21 @@ static bool feed(const struct dialect *dialect, struct decoder *decoder, const c
 
 char *transcript(const struct dialect *dialect, const char *bytes, size_t len, struct cut cut)
 {
-    struct decoder *decoder = dialect->decoder_create();
+    struct codec *codec = dialect->codec_create();
     char *text = NULL;
     size_t size, start = 0, end = 0;
     FILE *out = open_memstream(&text, &size);
     bool more = true;
 
-    assert_non_null(decoder);
+    assert_non_null(codec);
     assert_non_null(out);
     while (more && end < len) {
         size_t piece = cut.seed ? 1 + random_below(&cut.seed, cut.most) : cut.most;
 
         end = piece > len - end ? len : end + piece;
-        more = feed(dialect, decoder, bytes, &start, end, out);
+        more = feed(dialect, codec, bytes, &start, end, out);
     }
-    dialect->decoder_destroy(decoder);
+    dialect->codec_destroy(codec);
     fclose(out);
     return text;
 }

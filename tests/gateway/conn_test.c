@@ -21,7 +21,7 @@
 struct owner {
     struct conn *conn;
     int peer;
-    unsigned inputs, eofs, gones, draineds, stucks, timeouts;
+    unsigned inputs, eofs, gones, draineds, stucks, timeouts, quiets;
     const char *closes_at; /* the callback that closes the conn, or NULL */
     unsigned agains;       /* how often it still asks for input again */
 };
@@ -74,13 +74,18 @@ static void on_stuck(void *ctx)
     close_if(ctx, "stuck");
 }
 
+static void on_quiet(void *ctx)
+{
+    ((struct owner *)ctx)->quiets++;
+}
+
 static void on_timeout(void *ctx)
 {
     ((struct owner *)ctx)->timeouts++;
     close_if(ctx, "timeout");
 }
 
-static const struct conn_ops ops = {on_input, on_eof, on_gone, on_drained, on_stuck, on_timeout};
+static const struct conn_ops ops = {on_input, on_eof, on_gone, on_drained, on_stuck, on_timeout, on_quiet};
 
 static void on_clock(evutil_socket_t fd, short what, void *arg)
 {

@@ -56,6 +56,13 @@ static void on_listed(void *ctx, uint64_t token, long count, const char **names,
     add(said.lists, sizeof said.lists, "; ");
 }
 
+static int found = -2; /* what presence_find answered last: -1 not known, else whether it is held */
+
+static void on_found(void *ctx, uint64_t token, bool known, bool held)
+{
+    found = known ? held : -1;
+}
+
 static void on_lost(void *ctx, const char *session, bool replaced)
 {
     add(said.lost, sizeof said.lost, session);
@@ -81,7 +88,7 @@ static void on_held(void *ctx, const char *const *names, const char *const *sess
     }
 }
 
-static const struct presence_ops ops = {on_answered, on_listed, on_lost, on_reclaim, on_held};
+static const struct presence_ops ops = {on_answered, on_listed, on_found, on_lost, on_reclaim, on_held};
 
 static int set_up(void **state)
 {
