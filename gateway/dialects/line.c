@@ -8,14 +8,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include <event2/buffer.h>
 
 #include "dialect.h"
+#include "phrase.h"
 
 #define IDLE_SECONDS 60
-#define ARGUMENTS_MAX 2
 
 struct codec {
     char *held;       /* the line that was handed out last: the request's strings are in there */
@@ -36,49 +35,41 @@ static void codec_destroy(struct codec *codec)
     free(codec);
 }
 
-static const struct command {
-    const char *word;
-    enum verb verb;
-    bool rest;            /* the last argument is all that follows, with its spaces */
-    unsigned least, most; /* arguments */
-    size_t offsets[ARGUMENTS_MAX];
-    const char *usage;
-} commands[] = {
-    {"MSG", VERB_CHAT, true, 1, 1, {offsetof(struct request, text)}, "Say MSG and the text."},
-    {"DM",
-     VERB_DIRECT,
-     true,
-     2,
-     2,
-     {offsetof(struct request, to), offsetof(struct request, text)},
-     "Say DM, a name and the text."},
-    {"LOGIN",
-     VERB_LOGIN,
-     false,
-     1,
-     2,
-     {offsetof(struct request, name), offsetof(struct request, password)},
-     "Say LOGIN and a name; a password may follow."},
-    {"WHO", VERB_WHO, false, 0, 0, {0}, "Say WHO alone."},
-    {"JOIN", VERB_MOVE, false, 1, 1, {offsetof(struct request, room)}, "Say JOIN and a room."},
-    {"LEAVE", VERB_MOVE, false, 0, 0, {0}, "Say LEAVE alone: it goes back to the lobby."},
-    {"PING", VERB_PING, false, 0, 0, {0}, "Say PING alone."},
-    {"QUIT", VERB_LOGOUT, false, 0, 0, {0}, "Say QUIT alone."},
+static const struct phrase phrases[] = {
+    {.word = "MSG",
+     .verb = VERB_CHAT,
+     .rest = true,
+     .least = 1,
+     .most = 1,
+     .offsets = {offsetof(struct request, text)},
+     .usage = "Say MSG and the text."},
+    {.word = "DM",
+     .verb = VERB_DIRECT,
+     .rest = true,
+     .least = 2,
+     .most = 2,
+     .offsets = {offsetof(struct request, to), offsetof(struct request, text)},
+     .usage = "Say DM, a name and the text."},
+    {.word = "LOGIN",
+     .verb = VERB_LOGIN,
+     .least = 1,
+     .most = 2,
+     .offsets = {offsetof(struct request, name), offsetof(struct request, password)},
+     .usage = "Say LOGIN and a name; a password may follow."},
+    {.word = "WHO", .verb = VERB_WHO, .usage = "Say WHO alone."},
+    {.word = "JOIN",
+     .verb = VERB_MOVE,
+     .least = 1,
+     .most = 1,
+     .offsets = {offsetof(struct request, room)},
+     .usage = "Say JOIN and a room."},
+    {.word = "LEAVE",
+     .verb = VERB_MOVE,
+     .usage = "Say LEAVE alone: it goes back to the lobby.",
+     .room = LOBBY},
+    {.word = "PING", .verb = VERB_PING, .usage = "Say PING alone."},
+    {.word = "QUIT", .verb = VERB_LOGOUT, .usage = "Say QUIT alone."},
 };
-
-static const struct command *command_find(const char *word)
-{
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcasecmp(commands[i].word, word) == 0)
-            return &commands[i];
-    }
-    return NULL;
-}
-
-static void set(struct request *request, size_t offset, const char *value)
-{
-    *(const char **)((char *)request + offset) = value;
-}
 
 static enum decoded refuse(struct request *request, enum error_code error, const char *reason)
 {
@@ -87,44 +78,17 @@ static enum decoded refuse(struct request *request, enum error_code error, const
     return DECODED_ERROR;
 }
 
-/* Splits `arguments` in place and puts them where `command` wants them.  False if they are too few or too
- * many. */
-static bool read_arguments(const struct command *command, char *arguments, struct request *request)
-{
-    unsigned n = 0;
-
-    while (arguments && *arguments) {
-        bool takes_rest = command->rest && n + 1 == command->most;
-        char *word = takes_rest ? strsep(&arguments, "") : strsep(&arguments, " \t");
-
-        if (!*word)
-            continue;
-        if (n == command->most)
-            return false;
-        set(request, command->offsets[n++], word);
-    }
-    return n >= command->least;
-}
-
 /* Reads the line `text`, which is not empty, in place. */
 static enum decoded read_line(char *text, struct request *request)
 {
     char *arguments = text + strspn(text, " \t");
     const char *word = strsep(&arguments, " \t");
-    const struct command *command = command_find(word);
-    char nothing[] = "";
+    const struct phrase *phrase = phrase_find(phrases, sizeof phrases / sizeof *phrases, word);
 
-    if (!command)
-        return refuse(request, ERROR_UNKNOWN_COMMAND,
-                      "LOGIN, MSG, DM, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
-    if (!read_arguments(command, arguments ? arguments : nothing, request)) {
-        *request = (struct request){.verb = VERBS};
-        return refuse(request, ERROR_BAD_REQUEST, command->usage);
-    }
-    request->verb = command->verb;
-    if (command->verb == VERB_MOVE && command->most == 0)
-        request->room = LOBBY;
-    return DECODED_REQUEST;
+    if (phrase)
+        return phrase_read(phrase, arguments, request);
+    return refuse(request, ERROR_UNKNOWN_COMMAND,
+                  "LOGIN, MSG, DM, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
 }
 
 static bool is_blank(const char *line, size_t len)

@@ -4,8 +4,8 @@
 /*
  * slash: what a person types, and what a person is told, in the dialects that are for people.
  *
- * A text is said, unless it starts with a slash: then it is a command ("//x" says "/x").  What the server says
- * is sentences, one line each but for the help.
+ * A text is said, unless it starts with a slash: then it is a command ("//x" says "/x").  What the server
+ * says is sentences, one line each but for the help.
  */
 
 #include "dialect.h"

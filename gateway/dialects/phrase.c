@@ -1,0 +1,48 @@
+#include "phrase.h"
+
+#include <string.h>
+#include <strings.h>
+
+const struct phrase *phrase_find(const struct phrase *phrases, size_t n, const char *word)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcasecmp(phrases[i].word, word) == 0)
+            return &phrases[i];
+    }
+    return NULL;
+}
+
+static void set(struct request *request, size_t offset, const char *value)
+{
+    *(const char **)((char *)request + offset) = value;
+}
+
+/* Cuts `arguments` and puts them where they belong.  False if they are too few or too many. */
+static bool read_arguments(const struct phrase *phrase, char *arguments, struct request *request)
+{
+    unsigned n = 0;
+
+    while (arguments && *arguments) {
+        bool takes_rest = phrase->rest && n + 1 == phrase->most;
+        char *word = takes_rest ? strsep(&arguments, "") : strsep(&arguments, " \t");
+
+        if (!*word)
+            continue;
+        if (n == phrase->most)
+            return false;
+        set(request, phrase->offsets[n++], word);
+    }
+    return n >= phrase->least;
+}
+
+enum decoded phrase_read(const struct phrase *phrase, char *arguments, struct request *request)
+{
+    if (!read_arguments(phrase, arguments, request)) {
+        *request = (struct request){.verb = VERBS, .error = ERROR_BAD_REQUEST, .reason = phrase->usage};
+        return DECODED_ERROR;
+    }
+    request->verb = phrase->verb;
+    if (phrase->room)
+        request->room = phrase->room;
+    return DECODED_REQUEST;
+}
