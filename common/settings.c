@@ -88,8 +88,9 @@ static const struct setting table[] = {
     {"LISTEN", PROGRAM_GATEWAY, TEXT(listen), "json://0.0.0.0:7000,line://0.0.0.0:4000", 0, 0, NULL,
      "use dialect://address:port, separated by commas",
      "Where clients are taken, `dialect://address:port`, separated by commas. `?idle=SECONDS` closes clients "
-     "that "
-     "send nothing for so long (default 60 for `line`, none for the others)."},
+     "that send nothing for so long (default 60 for `line`, none for the others). `?proxy=1` is for a port "
+     "that only a proxy reaches, and demands the PROXY header (version 1 or 2) that tells the client's "
+     "address; without it one is refused. Both: `?proxy=1&idle=60`."},
     {"HTTP_LISTEN", PROGRAM_GATEWAY, TEXT(http_listen), "0.0.0.0:9100", 0, 0, good_address,
      "use address:port", "Where `/healthz` and `/readyz` are answered."},
     {"REDIS_URL", BOTH, TEXT(redis_url), "redis://127.0.0.1:6379", 0, 0, good_redis_url,
@@ -114,6 +115,11 @@ static const struct setting table[] = {
      "Requests that a client may send at once."},
     {"NOTICE_MAX", PROGRAM_GATEWAY, NUMBER(notice_max), "200", 0, 1000000, NULL, "",
      "Rooms with more members than this are not told who joined and left."},
+    {"MAX_CLIENTS", PROGRAM_GATEWAY, NUMBER(max_clients), "0", 0, 1000000, NULL, "",
+     "Connections that this gateway takes in all; who is above is told `server-full`. 0: no limit."},
+    {"MAX_PER_ADDRESS", PROGRAM_GATEWAY, NUMBER(max_per_address), "0", 0, 1000000, NULL, "",
+     "Connections that this gateway takes from one address (the client's own, if a PROXY header tells it). "
+     "0: no limit."},
     {"DRAIN", PROGRAM_GATEWAY, NUMBER(drain), "10", 1, 3600, NULL, "",
      "Seconds that a gateway may take to end after SIGTERM."},
 };

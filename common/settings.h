@@ -24,11 +24,13 @@ struct settings {
     char *postgres_password;
     char *health_file;
     char *log_level;
-    long login_timeout; /* seconds */
-    long rate;          /* requests a second */
-    long burst;         /* requests */
-    long notice_max;    /* members */
-    long drain;         /* seconds */
+    long login_timeout;   /* seconds */
+    long rate;            /* requests a second */
+    long burst;           /* requests */
+    long notice_max;      /* members */
+    long drain;           /* seconds */
+    long max_clients;     /* connections; 0: any number */
+    long max_per_address; /* the same */
 };
 
 /*

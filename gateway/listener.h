@@ -2,7 +2,9 @@
 #define HUBBUB_LISTENER_H
 
 /*
- * listener: the sockets on which clients are taken.
+ * listener: the sockets on which clients are taken, and the PROXY headers before what clients say.
+ *
+ * On a listener with `?proxy=1` a connection waits here until its header is complete, a few seconds at most.
  */
 
 #include <stdbool.h>
@@ -11,17 +13,25 @@
 struct event_base;
 struct listeners;
 
-/* Takes the connected, non-blocking socket `fd` of a client at `address`. */
-typedef void listener_accept_fn(void *ctx, int fd, int dialect, long idle_seconds, const char *address);
+struct listener_ops {
+    /* True if nobody more is taken now: who comes is handed on at once, to be told. */
+    bool (*full)(void *ctx);
+
+    /* Takes the connected, non-blocking socket `fd` of a client at `address`. */
+    void (*accept)(void *ctx, int fd, int dialect, long idle_seconds, const char *address);
+};
 
 /*
  * Listens where `listen` (HUBBUB_LISTEN) says.  On failure writes one line that names what is wrong and the
  * remedy into `error` and returns NULL.
  */
-struct listeners *listeners_create(struct event_base *base, const char *listen, listener_accept_fn *accept,
-                                   void *ctx, char *error, size_t size);
+struct listeners *listeners_create(struct event_base *base, const char *listen,
+                                   const struct listener_ops *ops, void *ctx, char *error, size_t size);
 
-/* Closes the sockets and frees.  Takes NULL. */
+/* How many connections wait for their PROXY header. */
+size_t listeners_waiting(const struct listeners *listeners);
+
+/* Closes the sockets, those of waiting connections too, and frees.  Takes NULL. */
 void listeners_destroy(struct listeners *listeners);
 
 #endif

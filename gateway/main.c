@@ -117,8 +117,18 @@ static void on_client(void *ctx, int fd, int dialect, long idle_seconds, const c
 {
     struct gateway *gateway = ctx;
 
-    sessions_accept(&gateway->sessions, fd, dialect, idle_seconds, address);
+    sessions_accept(&gateway->sessions, fd, dialect, idle_seconds, address,
+                    listeners_waiting(gateway->listeners));
 }
+
+static bool on_full(void *ctx)
+{
+    struct gateway *gateway = ctx;
+
+    return sessions_full(&gateway->sessions, listeners_waiting(gateway->listeners));
+}
+
+static const struct listener_ops listener_ops = {on_full, on_client};
 
 static bool is_ready(void *ctx, const char **why)
 {
@@ -231,7 +241,7 @@ static bool start(struct gateway *gateway, char *error, size_t size)
     if (!gateway->metrics)
         return false;
     gateway->listeners =
-        listeners_create(gateway->base, gateway->settings.listen, on_client, gateway, error, size);
+        listeners_create(gateway->base, gateway->settings.listen, &listener_ops, gateway, error, size);
     return gateway->listeners != NULL;
 }
 

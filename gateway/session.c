@@ -176,6 +176,7 @@ void session_close(struct session *session, enum error_code tell, const char *re
     conn_close(session->conn);
     session->conn = NULL;
     HASH_DEL(sessions->by_serial, session);
+    sessions_uncount(session);
     session->free_next = sessions->closed;
     sessions->closed = session;
 }

@@ -27,7 +27,10 @@
 #include "event.h"
 #include "hub.h"
 #include "presence.h"
+#include "proxy_header.h"
+#include "seldom.h"
 
+struct address;
 struct bus;
 struct settings;
 
@@ -90,8 +93,9 @@ struct session {
     int dialect_number;
     struct codec *codec;
     long idle_seconds;
-    bool eof;
-    char address[64];
+    bool eof, heard; /* nothing more comes; something has come */
+    char address[ADDRESS_MAX_BYTES];
+    struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
 
     char shown[NAME_MAX_BYTES], name[NAME_MAX_BYTES]; /* as given, folded */
     char key[DIGEST_MAX_BYTES];                       /* or "-" */
@@ -138,6 +142,8 @@ struct sessions {
     struct chat *chats;
     struct session *closed; /* to be freed at the end of the turn */
     uint64_t next_serial, next_token;
+    struct address *addresses; /* of clients, counted; only while there is a limit for them */
+    struct seldom refused;     /* because the server is full */
     bool draining;
 };
 
@@ -150,8 +156,18 @@ extern const struct presence_ops sessions_presence_ops; /* ctx: struct sessions 
 void sessions_init(struct sessions *sessions, const struct settings *settings);
 void sessions_finish(struct sessions *sessions);
 
-/* Takes the connected socket `fd` of a client at `address` that speaks dialect number `dialect`. */
-void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_seconds, const char *address);
+/* True if nobody more is taken, with `waiting` connections that are on their way to sessions_accept(). */
+bool sessions_full(const struct sessions *sessions, size_t waiting);
+
+/*
+ * Takes the connected socket `fd` of a client at `address` that speaks dialect number `dialect`; `waiting` as
+ * above.  Who is over a limit is told so and closed.
+ */
+void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_seconds, const char *address,
+                     size_t waiting);
+
+/* The session is over: from its address another one may come. */
+void sessions_uncount(struct session *session);
 
 /* To be called at the end of each loop turn: frees what was closed. */
 void sessions_end_turn(struct sessions *sessions);

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <event2/buffer.h>
 #include <utlist.h>
 
 #include "bus.h"
@@ -17,6 +19,14 @@
 #include "settings.h"
 
 #define EOF_SECONDS 5 /* who has sent all is answered for so long */
+#define TOLD_MAX 100  /* hear in a second that the server is full: each keeps a descriptor for a while */
+
+/* How many sessions come from one address; there are no zeros. */
+struct address {
+    char text[ADDRESS_MAX_BYTES];
+    long count;
+    UT_hash_handle hh;
+};
 
 void sessions_init(struct sessions *sessions, const struct settings *settings)
 {
@@ -63,7 +73,76 @@ struct session *session_by_id(struct sessions *sessions, const char *id)
     return session && strcmp(session->id, id) == 0 ? session : NULL;
 }
 
-void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_seconds, const char *address)
+/* Limits ------------------------------------------------------------------------------------------------- */
+
+static struct address *address_find(const struct sessions *sessions, const char *text)
+{
+    struct address *address;
+
+    HASH_FIND_STR(sessions->addresses, text, address);
+    return address;
+}
+
+static void count_address(struct session *session)
+{
+    struct sessions *sessions = session->sessions;
+    struct address *address = address_find(sessions, session->address);
+
+    if (sessions->settings->max_per_address == 0)
+        return;
+    if (!address) {
+        address = calloc(1, sizeof *address);
+        if (!address)
+            abort();
+        snprintf(address->text, sizeof address->text, "%s", session->address);
+        HASH_ADD_STR(sessions->addresses, text, address);
+    }
+    address->count++;
+    session->counted = address;
+}
+
+void sessions_uncount(struct session *session)
+{
+    struct address *address = session->counted;
+
+    session->counted = NULL;
+    if (!address || --address->count > 0)
+        return;
+    HASH_DEL(session->sessions->addresses, address);
+    free(address);
+}
+
+bool sessions_full(const struct sessions *sessions, size_t waiting)
+{
+    long most = sessions->settings->max_clients;
+
+    return most > 0 && sessions_count(sessions) + waiting >= (size_t)most;
+}
+
+/* Which limit keeps a client from `address` out, or NULL. */
+static const char *limit_reached(const struct sessions *sessions, const char *address, size_t waiting)
+{
+    const struct address *known = address_find(sessions, address);
+
+    if (sessions_full(sessions, waiting))
+        return "HUBBUB_MAX_CLIENTS";
+    if (known && known->count >= sessions->settings->max_per_address)
+        return "HUBBUB_MAX_PER_ADDRESS";
+    return NULL;
+}
+
+/* Notes that somebody was kept out.  False: these are too many to tell each. */
+static bool note_refusal(struct sessions *sessions, const char *address, const char *limit)
+{
+    unsigned long more;
+    unsigned count = seldom_count(&sessions->refused, monotonic_ms(), &more);
+
+    log_write(count == 1 ? LOG_INFO : LOG_DEBUG, "client_refused", "address=%s limit=%s more=%lu", address,
+              limit, more);
+    return count <= TOLD_MAX;
+}
+
+static struct session *session_create(struct sessions *sessions, int fd, int dialect, const char *address)
 {
     struct session *session = calloc(1, sizeof *session);
     struct conn *conn = conn_create(sessions->conns, fd); /* closes fd if there is no memory */
@@ -78,7 +157,6 @@ void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_s
     session->codec = session->dialect->codec_create();
     if (!session->codec)
         abort();
-    session->idle_seconds = idle_seconds;
     session->verb = VERBS;
     session->tokens = (double)sessions->settings->burst;
     session->tokens_at = monotonic_ms();
@@ -86,10 +164,30 @@ void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_s
              (unsigned long long)session->serial);
     snprintf(session->address, sizeof session->address, "%s", address);
     HASH_ADD(hh, sessions->by_serial, serial, sizeof session->serial, session);
-    conn_set_timeout(conn, sessions->settings->login_timeout, false);
+    return session;
+}
+
+void sessions_accept(struct sessions *sessions, int fd, int dialect, long idle_seconds, const char *address,
+                     size_t waiting)
+{
+    const char *limit = limit_reached(sessions, address, waiting);
+    struct session *session;
+
+    if (limit && !note_refusal(sessions, address, limit)) {
+        close(fd);
+        return;
+    }
+    session = session_create(sessions, fd, dialect, address);
+    if (limit) {
+        session_close(session, ERROR_SERVER_FULL, "server-full", false);
+        return;
+    }
+    count_address(session);
+    session->idle_seconds = idle_seconds;
+    conn_set_timeout(session->conn, sessions->settings->login_timeout, false);
     if (session->dialect->greeting)
-        conn_send(conn, session->dialect->greeting, strlen(session->dialect->greeting));
-    conn_set_owner(conn, session);
+        conn_send(session->conn, session->dialect->greeting, strlen(session->dialect->greeting));
+    conn_set_owner(session->conn, session);
 }
 
 void sessions_drain(struct sessions *sessions)
@@ -138,9 +236,27 @@ void sessions_roomy(struct sessions *sessions, unsigned lane)
 
 /* From conns --------------------------------------------------------------------------------------------- */
 
+/* A header where none belongs: of a proxy that is set up wrongly, or of somebody who lies about it. */
+static bool begins_with_proxy_header(struct session *session)
+{
+    struct evbuffer *input = conn_input(session->conn);
+
+    if (session->heard)
+        return false;
+    session->heard = true;
+    return proxy_header_begins((const char *)evbuffer_pullup(input, -1), evbuffer_get_length(input));
+}
+
 static void on_input(void *owner)
 {
-    session_read(owner);
+    struct session *session = owner;
+
+    if (begins_with_proxy_header(session)) {
+        session_error(session, VERBS, NULL, NULL, ERROR_BAD_REQUEST, "This port takes no PROXY header.");
+        session_close(session, ERROR_NONE, "proxy-header", false);
+    } else {
+        session_read(session);
+    }
 }
 
 static void on_eof(void *owner)
