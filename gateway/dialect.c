@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-extern const struct dialect dialect_json, dialect_line;
+extern const struct dialect dialect_command, dialect_json, dialect_line;
 
-const struct dialect *const dialects[DIALECTS_MAX] = {&dialect_json, &dialect_line};
+const struct dialect *const dialects[DIALECTS_MAX] = {&dialect_json, &dialect_line, &dialect_command};
 
 int dialect_find(const char *name, size_t len)
 {
