@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-extern const struct dialect dialect_command, dialect_json, dialect_line;
+extern const struct dialect dialect_command, dialect_json, dialect_line, dialect_prompt;
 
-const struct dialect *const dialects[DIALECTS_MAX] = {&dialect_json, &dialect_line, &dialect_command};
+const struct dialect *const dialects[DIALECTS_MAX] = {&dialect_json, &dialect_line, &dialect_prompt,
+                                                      &dialect_command};
 
 int dialect_find(const char *name, size_t len)
 {

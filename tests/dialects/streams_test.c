@@ -60,6 +60,13 @@ static const char *const fragments[] = {
     "PING\n",
     "PING 1\n",
     "FLY\n",
+    "/msg Bob psst\r\n",
+    "//x\n",
+    "/who\r",
+    "\xff\xfb\x01",
+    "\xff\xfa\x18\n\xff\xff\xff\xf0",
+    "\xff\xfa",
+    "\xff\xf1",
     "\t \n",
 };
 
