@@ -98,9 +98,9 @@ class Hubbub:
     def logs(self, lines=50):
         return "\n".join(f"--- {server.name}\n{server.log_tail(lines)}" for server in self.servers)
 
-    def connect(self, dialect, gateway=1):
-        """A client that has not logged in."""
-        client = {"json": JsonClient, "line": LineClient}[dialect](self.port(dialect, gateway))
+    def connect(self, dialect, gateway=1, source=None):
+        """A client that has not logged in; `source` is its address."""
+        client = {"json": JsonClient, "line": LineClient}[dialect](self.port(dialect, gateway), source)
         self.clients.append(client)
         return client
 
@@ -149,8 +149,8 @@ class Hubbub:
 class Client:
     """A socket and what came over it; every wait has a deadline."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    def __init__(self, port, source=None):
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.closed = False
