@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum command { TELNET_SE = 240, TELNET_SB = 250 };
+
 static const char *const people[] = {"Alice", "Bob"};
 
 /* prompt, as it is to who has logged in --------------------------------------------------------------------
@@ -241,14 +243,21 @@ static void longer_line_is_one_error_and_the_next_one_counts(void **state)
     }
 }
 
+/* Puts a command of telnet there. */
+static void put(char *at, enum command command)
+{
+    at[0] = '\xff';
+    at[1] = (char)command;
+}
+
 static void subnegotiation_of_1024_bytes_is_dropped(void **state)
 {
     struct dialect dialect = inside();
     size_t len;
     char *line = line_of(1026, &len);
 
-    memcpy(line, "\xff\xfa", 2);
-    memcpy(line + 1024, "\xff\xf0", 2);
+    put(line, TELNET_SB);
+    put(line + 1024, TELNET_SE);
     assert_understood(&dialect, line, len, "WHO\n");
     free(line);
 }
@@ -259,7 +268,7 @@ static void subnegotiation_that_never_ends_does_not_swallow_all(void **state)
     size_t len;
     char *line = line_of(1026 + 3, &len);
 
-    memcpy(line, "\xff\xfa", 2);
+    put(line, TELNET_SB);
     assert_understood(&dialect, line, len, "CHAT text=[xxx]\nWHO\n");
     free(line);
 }
