@@ -28,7 +28,7 @@ class Local:
 
     @staticmethod
     def gateway_address(n):
-        """Where gateway n takes haproxy's connections: one port above haproxy's, which has the port itself."""
+        """Where gateway n takes haproxy's connections, with PROXY headers: one port above haproxy's own."""
         return f"127.1.0.{n}"
 
     def peoples_ports(self, n):
@@ -46,7 +46,7 @@ class Local:
         return ports
 
     def listen_setting(self, n):
-        where = [f"{name}://{self.gateway_address(n)}:{port + 1}" for name, port in self.dialects.items()]
+        where = [f"{name}://{self.gateway_address(n)}:{port + 1}?proxy=1" for name, port in self.dialects.items()]
         where += [f"{name}://0.0.0.0:{port}" for name, port in self.peoples_ports(n).items()]
         return ",".join(where)
 

@@ -103,7 +103,7 @@ def haproxy_config(local, gateways):
     for name, port in local.dialects.items():
         values[name + "_port"] = port
         values[name + "_servers"] = "\n    ".join(
-            f"server g{n} {local.gateway_address(n)}:{port + 1}" for n in range(1, gateways + 1))
+            f"server g{n} {local.gateway_address(n)}:{port + 1} send-proxy-v2" for n in range(1, gateways + 1))
     return string.Template(text).substitute(values)
 
 

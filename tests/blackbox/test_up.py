@@ -84,12 +84,16 @@ class Up:
             self.process.send_signal(sig)
         return self.process.wait(PATIENCE * 4)
 
-    def sql(self, query):
+    def sql(self, query, role="hubbub_reader", password="reader"):
         """As `make psql` asks."""
         return subprocess.run(
-            ["psql", "-XAtq", "-d", f"postgresql://hubbub_reader@127.0.0.1:{self.local.postgres_port}/hubbub", "-c",
-             query], env={**os.environ, "PGPASSWORD": self.local.passwords()["reader"]}, capture_output=True, text=True,
+            ["psql", "-XAtq", "-d", f"postgresql://{role}@127.0.0.1:{self.local.postgres_port}/hubbub", "-c", query],
+            env={**os.environ, "PGPASSWORD": self.local.passwords()[password]}, capture_output=True, text=True,
             check=True).stdout.strip()
+
+    def owner_sql(self, query):
+        """As somebody who sees more than the views."""
+        return self.sql(query, "postgres", "postgres")
 
     def chat(self, name, port, text):
         """Says something through this port; returns its id, or None if that does not work now."""
@@ -133,6 +137,26 @@ def test_people_on_all_ports_hear_each_other(up):
                 other.expect(type="message", data=f"from {n}")
     for client in clients:
         client.close()
+
+
+def test_the_address_of_a_person_behind_haproxy_is_the_persons(up):
+    for name, port in (("through-haproxy", up.local.dialects["json"]), ("directly", up.local.peoples_ports(1)["json"])):
+        client = JsonClient(port, "127.0.0.77")
+        client.send({"type": "join", "data": name})
+        client.expect(type="welcome")
+        wait_for(lambda: up.owner_sql(f"SELECT host(ip_address) FROM sessions JOIN users ON users.id = user_id "
+                                      f"WHERE name = '{name}'") == "127.0.0.77", PATIENCE, "the address is stored")
+        client.close()
+
+
+def test_the_ports_between_haproxy_and_the_gateways_are_for_haproxy_alone(up):
+    stranger = socket.create_connection((up.local.gateway_address(1), up.local.dialects["json"] + 1), PATIENCE)
+    stranger.sendall(b'{"type":"join","data":"stranger"}')
+    try:
+        assert stranger.recv(100) == b""
+    except ConnectionResetError:
+        pass
+    stranger.close()
 
 
 def test_each_pid_file_holds_the_pid_of_the_server_itself(up):

@@ -5,6 +5,7 @@
  */
 #include "unit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,14 +96,12 @@ static void a_line_of_107_bytes_is_read_and_a_longer_one_bad(void **state)
 {
     char line[200];
 
-    memset(line, 'x', sizeof line);
-    memcpy(line, "PROXY UNKNOWN ", 14);
-    memcpy(line + 105, "\r\n", 2);
+    snprintf(line, sizeof line, "PROXY UNKNOWN %091d\r\n", 0);
     assert_header(line, 107, "");
-    memcpy(line + 105, "x\r\n", 3);
+    snprintf(line, sizeof line, "PROXY UNKNOWN %092d\r\n", 0);
     assert_bad_at(line, 108, 106);
-    memset(line + 14, 'x', sizeof line - 14);
-    assert_bad_at(line, sizeof line, 106);
+    snprintf(line, sizeof line, "PROXY UNKNOWN %0150d", 0);
+    assert_bad_at(line, 164, 106);
 }
 
 static void version_1_is_taken_literally(void **state)
