@@ -10,6 +10,8 @@ import socket
 import sys
 import time
 
+import gob
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, "../.."))
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
@@ -19,7 +21,7 @@ from services import Gateway, Postgres, Redis, Store  # noqa: E402
 BUILD = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PATIENCE = 20  # seconds; only what is broken takes so long
 CRASHES = re.compile(r"(ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|stack smashing).*")
-DIALECTS = ("json", "line")
+DIALECTS = ("json", "line", "prompt", "command")
 
 # A crowd of clients needs more descriptors than the usual 1024.
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -100,7 +102,7 @@ class Hubbub:
 
     def connect(self, dialect, gateway=1, source=None):
         """A client that has not logged in; `source` is its address."""
-        client = {"json": JsonClient, "line": LineClient}[dialect](self.port(dialect, gateway), source)
+        client = CLIENTS[dialect](self.port(dialect, gateway), source)
         self.clients.append(client)
         return client
 
@@ -160,6 +162,11 @@ class Client:
     def decode(self, line):
         raise NotImplementedError
 
+    def cut(self):
+        """Takes the messages that are whole from the buffer."""
+        *lines, self.buffer = self.buffer.split(b"\n")
+        return [self.decode(line) for line in lines]
+
     def send_bytes(self, data):
         self.socket.settimeout(PATIENCE)
         self.socket.sendall(data)
@@ -178,9 +185,8 @@ class Client:
         if not data:
             self.closed = True
             return True
-        *lines, self.buffer = (self.buffer + data).split(b"\n")
-        for line in lines:
-            one = self.decode(line)
+        self.buffer += data
+        for one in self.cut():
             self.kept.append(one)
             self.received.append(one)
         return True
@@ -260,3 +266,43 @@ class LineClient(Client):
     def sync(self):
         self.send("PING")
         self.expect("PONG")
+
+
+class PromptClient(LineClient):
+    """What is said without a newline, the prompt, is before the next line: `Enter your name: Welcome, ...`."""
+
+    def sync(self):
+        self.send("/rooms")
+        self.take(lambda one: re.match(r"There (is|are) \d+ rooms?: ", one), "the answer to /rooms", PATIENCE)
+
+
+class CommandClient(JsonClient):
+    def sync(self):
+        self.synced = getattr(self, "synced", 0) + 1
+        self.send({"command": "PING", "ref": f"sync-{self.synced}"})
+        self.expect(command="ACK", ref=f"sync-{self.synced}")
+
+
+class GobClient(Client):
+    """Sends and gets (type, sender, content); `fresh`: with a new encoder and decoder for each message."""
+
+    def __init__(self, port, fresh=False):
+        super().__init__(port)
+        self.encoder, self.decoder = gob.Encoder(fresh), gob.Decoder(fresh)
+
+    def cut(self):
+        while (found := self.decoder.decode(self.buffer)):
+            self.buffer = self.buffer[found[1]:]
+            yield found[0]
+
+    def send(self, kind, sender="", content=""):
+        self.send_bytes(self.encoder.encode(kind, sender, content))
+
+    def expect(self, kind, sender="", content="", seconds=PATIENCE):
+        return self.take(lambda one: one == (kind, sender, content), (kind, sender, content), seconds)
+
+    def expect_error(self, code):
+        return self.expect(0, "server", f"error: {code}")
+
+
+CLIENTS = {"json": JsonClient, "line": LineClient, "prompt": PromptClient, "command": CommandClient, "gob": GobClient}
