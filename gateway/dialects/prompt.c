@@ -44,7 +44,7 @@ struct codec {
     struct telnet next;  /* behind what was scanned */
     bool skipping;       /* the line was too long: go on behind the next newline */
     bool has_ended;      /* a line has ended: silence does not end one any more */
-    bool quiet;          /* what was scanned is a line */
+    bool quiet;          /* what was scanned is a line, unless more has come */
     bool logged_in;
 };
 
@@ -175,7 +175,6 @@ static size_t skip(struct codec *codec, const char *bytes, size_t len)
     }
     codec->skipping = !done;
     codec->scanned = done ? 0 : 1;
-    codec->quiet = false;
     codec->first = codec->next;
     return done ? end : end - 1;
 }
@@ -247,10 +246,9 @@ static enum decoded decode_line(struct codec *codec, const char *bytes, size_t l
 {
     size_t start, end;
     enum line line = find_line(codec, bytes, len, &start, &end);
-    bool by_silence = line == LINE_MORE && codec->quiet && start < end;
+    bool by_silence = line == LINE_MORE && codec->quiet;
     enum decoded decoded;
 
-    codec->quiet = false;
     *used = start;
     if (line == LINE_MORE && !by_silence)
         return DECODED_MORE;

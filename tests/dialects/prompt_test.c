@@ -176,6 +176,7 @@ static void telnet_bytes_may_go_on_behind_a_silence(void **state)
           "xterm\xff\xf0"
           "hello",
           SILENCE);
+    HEARD("Alice.\xffx.", "Alice\xff", SILENCE, "\xffx", SILENCE);
 }
 
 static void silence_ends_a_line_that_was_too_long(void **state)
@@ -187,7 +188,8 @@ static void silence_ends_a_line_that_was_too_long(void **state)
     line[REQUEST_MAX_BYTES + 1] = '\0';
     HEARD("too-long.Alice.", line, SILENCE, "Alice", SILENCE);
     HEARD("too-long.Alice.", line, "more", SILENCE, "Alice", SILENCE);
-    HEARD("too-long.Alice.half.", line, "more", "\nAlice\nhalf\n", SILENCE);
+    HEARD("too-long.Alice.", line, "more", "\nAli", SILENCE, "ce\n");
+    HEARD("too-long.\xffx.", line, "more\xff", SILENCE, "\xffx", SILENCE);
     free(line);
 }
 
@@ -250,14 +252,16 @@ static void put(char *at, enum command command)
     at[1] = (char)command;
 }
 
-static void subnegotiation_of_1024_bytes_is_dropped(void **state)
+static void subnegotiations_of_1024_bytes_are_dropped(void **state)
 {
     struct dialect dialect = inside();
     size_t len;
-    char *line = line_of(1026, &len);
+    char *line = line_of((size_t)2 * 1026, &len);
 
     put(line, TELNET_SB);
     put(line + 1024, TELNET_SE);
+    put(line + 1026, TELNET_SB);
+    put(line + 2050, TELNET_SE);
     assert_understood(&dialect, line, len, "WHO\n");
     free(line);
 }
@@ -382,7 +386,7 @@ static const struct CMUnitTest tests[] = {
 
     cmocka_unit_test(line_of_16384_bytes_is_understood),
     cmocka_unit_test(longer_line_is_one_error_and_the_next_one_counts),
-    cmocka_unit_test(subnegotiation_of_1024_bytes_is_dropped),
+    cmocka_unit_test(subnegotiations_of_1024_bytes_are_dropped),
     cmocka_unit_test(subnegotiation_that_never_ends_does_not_swallow_all),
     cmocka_unit_test(what_was_scanned_is_not_scanned_again),
     cmocka_unit_test(silence_ends_a_line_of_who_never_ends_one),
