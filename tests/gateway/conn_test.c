@@ -593,6 +593,261 @@ static void test_a_paused_one_is_not_read_until_it_goes_on(void **state)
     close(owner.peer);
 }
 
+/* Sends "0", "1", ... up to below `n`, each alone. */
+static void send_numbers_alone(struct owner *owner, int n)
+{
+    char text[16];
+
+    for (int i = 0; i < n; i++)
+        conn_send_alone(owner->conn, text, (size_t)snprintf(text, sizeof text, "%d", i));
+}
+
+/* Reads at the peer the numbers from `first` to below `end`, each with a read of its own. */
+static void read_numbers(struct owner *owner, int first, int end)
+{
+    char text[16];
+
+    for (uint64_t late = now_ms() + PATIENCE_MS; first < end; turn()) {
+        const char *got;
+
+        assert_true(now_ms() < late);
+        while (first < end && strcmp(got = peer_reads(owner), "-") != 0) {
+            snprintf(text, sizeof text, "%d", first++);
+            assert_string_equal(got, text);
+        }
+    }
+}
+
+static void test_what_is_sent_alone_leaves_in_a_write_of_its_own(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    send_numbers_alone(&owner, 3);
+    assert_string_equal(peer_reads(&owner), "-");
+    turn();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(*peer_reads(&owner), '0' + i);
+    assert_string_equal(peer_reads(&owner), "-");
+    close(owner.peer);
+}
+
+static void test_what_is_sent_before_and_behind_what_goes_alone_keeps_its_place(void **state)
+{
+    static const char *const writes[] = {"ab", "C", "d", "E", "F", "gh", "-"};
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    conn_send(owner.conn, "a", 1);
+    conn_send(owner.conn, "b", 1);
+    conn_send_alone(owner.conn, "C", 1);
+    conn_send(owner.conn, "d", 1);
+    conn_send_alone(owner.conn, "E", 1);
+    conn_send_alone(owner.conn, "F", 1);
+    conn_send(owner.conn, "g", 1);
+    conn_send(owner.conn, "h", 1);
+    turn();
+    for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++)
+        assert_string_equal(peer_reads(&owner), writes[i]);
+    conn_send(owner.conn, "i", 1);
+    conn_send(owner.conn, "j", 1);
+    turn();
+    assert_string_equal(peer_reads(&owner), "ij"); /* as if nothing ever went alone */
+    close(owner.peer);
+}
+
+static void test_nothing_sent_alone_is_no_write(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    conn_send_alone(owner.conn, "", 0);
+    conn_send_alone(owner.conn, "x", 1);
+    turn();
+    assert_string_equal(peer_reads(&owner), "x");
+    assert_string_equal(peer_reads(&owner), "-");
+    close(owner.peer);
+}
+
+static void test_many_that_go_alone_take_several_turns(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    send_numbers_alone(&owner, 2 * WRITES_A_TURN + 1);
+    assert_true(conns_end_turn(conns)); /* there is more to do at once */
+    read_numbers(&owner, 0, WRITES_A_TURN);
+    read_numbers(&owner, WRITES_A_TURN, 2 * WRITES_A_TURN + 1);
+    assert_false(conns_end_turn(conns));
+    assert_string_equal(peer_reads(&owner), "-");
+    close(owner.peer);
+}
+
+static void test_what_goes_alone_waits_for_a_full_socket_and_stays_alone(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 4096);
+    send_numbers_alone(&owner, 500);
+    for (int i = 0; i < 20; i++)
+        turn();
+    assert_true(evbuffer_get_length(owner.conn->output) > 0);
+    read_numbers(&owner, 0, 500);
+    assert_int_equal(evbuffer_get_length(owner.conn->output), 0);
+    close(owner.peer);
+}
+
+/* Sends the numbers of the pattern from `first` to below `end`, `words` of them at a time. */
+static void send_pattern_alone(struct owner *owner, uint32_t first, uint32_t end, uint32_t words)
+{
+    uint32_t piece[1024];
+
+    while (first < end) {
+        uint32_t n = 0;
+
+        while (n < words && first < end)
+            piece[n++] = first++;
+        conn_send_alone(owner->conn, piece, n * sizeof *piece);
+    }
+}
+
+static void test_a_piece_that_is_written_in_part_goes_on_where_it_stopped(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern_alone(&owner, 0, 150000, 1000);
+    turn();
+    assert_true(evbuffer_get_length(owner.conn->output) > 0);
+    read_pattern(&owner, 600000);
+    assert_int_equal(evbuffer_get_length(owner.conn->output), 0);
+    close(owner.peer);
+}
+
+static void test_what_goes_alone_follows_what_a_full_socket_left(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern(&owner, 300000);
+    turn();
+    assert_true(evbuffer_get_length(owner.conn->output) > 0);
+    send_pattern_alone(&owner, 75000, 100000, 700);
+    turn();
+    for (uint32_t i = 100000; i < 125000; i++)
+        conn_send(owner.conn, &i, sizeof i);
+    read_pattern(&owner, 500000);
+    assert_int_equal(evbuffer_get_length(owner.conn->output), 0);
+    close(owner.peer);
+}
+
+static void test_closing_flushes_what_goes_alone_too(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 4096);
+    send_numbers_alone(&owner, 300);
+    conn_close(owner.conn);
+    read_numbers(&owner, 0, 300);
+    for (uint64_t late = now_ms() + PATIENCE_MS; strcmp(peer_reads(&owner), "eof") != 0; turn())
+        assert_true(now_ms() < late);
+    close(owner.peer);
+    until(conns_idle(conns));
+}
+
+static void test_a_break_with_pieces_left_is_told_once(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    owner.closes_at = "gone";
+    conn_pause(owner.conn, true);
+    send_pattern_alone(&owner, 0, 100000, 1000);
+    turn();
+    assert_int_equal(owner.gones, 0);
+    close(owner.peer);
+    until(owner.gones > 0);
+    assert_int_equal(owner.gones, 1);
+    assert_true(conns_idle(conns));
+}
+
+static void test_what_goes_alone_counts_for_the_cap(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    send_pattern_alone(&owner, 0, CONN_OUTPUT_MAX / 4, 1000);
+    assert_false(conn_is_slow(owner.conn));
+    conn_send_alone(owner.conn, "more", 4);
+    assert_true(conn_is_slow(owner.conn));
+    for (uint64_t late = now_ms() + PATIENCE_MS; !owner.draineds;) {
+        assert_true(now_ms() < late);
+        peer_reads(&owner);
+        turn();
+    }
+    assert_false(conn_is_slow(owner.conn));
+    close(owner.peer);
+}
+
+static void test_quiet_comes_once(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    conn_set_quiet(owner.conn, 100);
+    until(owner.quiets == 1);
+    assert_true(now_ms() - then >= 90);
+    until(now_ms() - then > 400);
+    assert_int_equal(owner.quiets, 1);
+    conn_set_quiet(owner.conn, 10);
+    until(owner.quiets == 2);
+    close(owner.peer);
+}
+
+static void test_quiet_starts_anew_when_it_is_set_anew(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    while (now_ms() - then < 1500) {
+        conn_set_quiet(owner.conn, 1000);
+        turn();
+    }
+    assert_int_equal(owner.quiets, 0);
+    until(owner.quiets == 1);
+    close(owner.peer);
+}
+
+static void test_quiet_can_be_taken_back(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    conn_set_quiet(owner.conn, 0);
+    conn_set_quiet(owner.conn, 50);
+    conn_set_quiet(owner.conn, 0);
+    until(now_ms() - then > 300);
+    assert_int_equal(owner.quiets, 0);
+    close(owner.peer);
+}
+
+static void test_quiet_does_not_come_after_closing(void **state)
+{
+    struct owner owner;
+    uint64_t then = now_ms();
+
+    open_one(&owner);
+    conn_set_quiet(owner.conn, 50);
+    conn_close(owner.conn);
+    until(now_ms() - then > 300);
+    assert_int_equal(owner.quiets, 0);
+    close(owner.peer);
+    until(conns_idle(conns));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -619,6 +874,20 @@ int main(void)
         conn_test(test_input_starts_a_timeout_anew_if_that_is_wanted),
         conn_test(test_a_timeout_can_be_taken_back),
         conn_test(test_a_paused_one_is_not_read_until_it_goes_on),
+        conn_test(test_what_is_sent_alone_leaves_in_a_write_of_its_own),
+        conn_test(test_what_is_sent_before_and_behind_what_goes_alone_keeps_its_place),
+        conn_test(test_nothing_sent_alone_is_no_write),
+        conn_test(test_many_that_go_alone_take_several_turns),
+        conn_test(test_what_goes_alone_waits_for_a_full_socket_and_stays_alone),
+        conn_test(test_a_piece_that_is_written_in_part_goes_on_where_it_stopped),
+        conn_test(test_what_goes_alone_follows_what_a_full_socket_left),
+        conn_test(test_closing_flushes_what_goes_alone_too),
+        conn_test(test_a_break_with_pieces_left_is_told_once),
+        conn_test(test_what_goes_alone_counts_for_the_cap),
+        conn_test(test_quiet_comes_once),
+        conn_test(test_quiet_starts_anew_when_it_is_set_anew),
+        conn_test(test_quiet_can_be_taken_back),
+        conn_test(test_quiet_does_not_come_after_closing),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -26,7 +26,7 @@ struct entry {
 };
 
 struct chain {
-    char name[ROOM_MAX_BYTES];
+    char name[CHAIN_MAX_BYTES]; /* of a room, or INBOX and that of a user */
     unsigned lane;
     event_id last; /* 0: Redis does not know the chain */
     struct entry *entries;
@@ -121,6 +121,17 @@ void fake_bus_destroy(struct bus *bus)
     free(bus);
 }
 
+static bool is_inbox(const char *name)
+{
+    return strncmp(name, INBOX, strlen(INBOX)) == 0;
+}
+
+/* The name without its INBOX. */
+static const char *bare(const char *name)
+{
+    return is_inbox(name) ? name + strlen(INBOX) : name;
+}
+
 static struct chain *chain_of(struct bus *bus, const char *name)
 {
     struct chain *chain;
@@ -131,19 +142,23 @@ static struct chain *chain_of(struct bus *bus, const char *name)
     assert_true(bus->n_chains < ROOMS);
     chain = &bus->chains[bus->n_chains++];
     snprintf(chain->name, sizeof chain->name, "%s", name);
-    chain->lane = lane_of(name);
+    chain->lane = lane_of(bare(name));
     return chain;
 }
 
-/* The chain of "r:NAME" or "hubbub:{L}:room:NAME". */
+/* The chain of "r:NAME" or "hubbub:{L}:room:NAME", "u:NAME" or "hubbub:{L}:user:NAME". */
 static struct chain *chain_behind(struct bus *bus, const char *text)
 {
-    return chain_of(bus, strrchr(text, ':') + 1);
+    char name[CHAIN_MAX_BYTES];
+    bool inbox = is_inbox(text) || strstr(text, "}:user:");
+
+    snprintf(name, sizeof name, "%s%s", inbox ? INBOX : "", strrchr(text, ':') + 1);
+    return chain_of(bus, name);
 }
 
 event_id fake_floor(const struct bus *bus, const char *room)
 {
-    return id_make(bus->floor_ms, lane_of(room), 0);
+    return id_make(bus->floor_ms, lane_of(bare(room)), 0);
 }
 
 /* Redis
@@ -189,7 +204,9 @@ event_id fake_say(struct bus *bus, const char *room, uint64_t serial)
 
     snprintf(session, sizeof session, "g1-00000000-%llu", (unsigned long long)serial);
     snprintf(text, sizeof text, "%zu", chain->count + 1);
-    return append(bus, chain, serial, event_body("somebody", session, room, NULL, text));
+    return append(bus, chain, serial,
+                  event_body("somebody", session, is_inbox(room) ? NULL : room,
+                             is_inbox(room) ? bare(room) : NULL, text));
 }
 
 event_id fake_say_garbage(struct bus *bus, const char *room)
@@ -350,12 +367,13 @@ void fake_deafen(struct bus *bus, const char *room)
 bool fake_deliver(struct bus *bus)
 {
     struct item *item = bus->wire;
-    char channel[ROOM_MAX_BYTES + 24];
+    char channel[CHANNEL_MAX_BYTES];
 
     if (!item)
         return false;
     DL_DELETE(bus->wire, item);
-    snprintf(channel, sizeof channel, "hubbub:{%u}:room:%s", item->chain->lane, item->chain->name);
+    snprintf(channel, sizeof channel, "hubbub:{%u}:%s:%s", item->chain->lane,
+             is_inbox(item->chain->name) ? "user" : "room", bare(item->chain->name));
     if (!item->chain->wanted) {
         item_free(item); /* as bus.c does with what nobody wants any more */
         return true;

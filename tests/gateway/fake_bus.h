@@ -29,6 +29,9 @@ void fake_bus_destroy(struct bus *bus);
 /* Says whom it tells what arrives. */
 void fake_bus_attach(struct bus *bus, struct hub *hub);
 
+/* What a user's inbox is called where a room's name is asked for: INBOX "alice". */
+#define INBOX "u:"
+
 /* Redis: a chat of session number `serial` in `room`; its text is its number in the room, from 1.  Returns
  * its id. */
 event_id fake_say(struct bus *bus, const char *room, uint64_t serial);

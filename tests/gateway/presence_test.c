@@ -94,6 +94,7 @@ static int set_up(void **state)
 {
     loop_one(state);
     memset(&said, 0, sizeof said);
+    found = -2;
     loop.presence = presence_create(loop.bus, &loop_settings, &ops, NULL);
     loop_start();
     return 0;
@@ -331,6 +332,52 @@ static void test_a_list_that_was_lost_with_the_link_is_told_as_none(void **state
     assert_false(!bus_lane_is_up(loop.bus, 0));
 }
 
+/* What presence_find says of `name`. */
+static int find(const char *name)
+{
+    found = -2;
+    assert_true(presence_find(loop.presence, name, 7));
+    until(found != -2);
+    return found;
+}
+
+static void test_who_holds_a_name_is_found_and_nobody_else(void **state)
+{
+    assert_int_equal(find("alice"), false);
+    presence_claim(loop.presence, &alice, 1);
+    until(is_answered());
+    assert_int_equal(find("alice"), true);
+    assert_int_equal(find("bob"), false);
+    presence_release(loop.presence, "alice", "g1-x-1", 2);
+    until(is_answered());
+    assert_int_equal(find("alice"), false);
+}
+
+static void test_who_is_on_another_gateway_is_found(void **state)
+{
+    expect_word("OK", claim(.incarnation = "g2-b", .name = "bob", .session = "g2-b-7"));
+    assert_int_equal(find("bob"), true);
+}
+
+static void test_who_was_asked_for_when_the_link_broke_is_not_known(void **state)
+{
+    presence_claim(loop.presence, &alice, 1);
+    until(is_answered());
+    proxy_hold(loop.proxies[0], COMMANDS, TO_REDIS, true);
+    assert_true(presence_find(loop.presence, "alice", 7));
+    reconnect();
+    assert_int_equal(found, -1);
+    assert_int_equal(find("alice"), true);
+}
+
+static void test_nobody_can_be_asked_for_while_the_link_is_down(void **state)
+{
+    proxy_cut(loop.proxies[0]);
+    until(loop.downs[0] == 1);
+    assert_false(presence_find(loop.presence, "alice", 7));
+    assert_int_equal(found, -2);
+}
+
 static void test_a_gateway_that_retires_leaves_nothing(void **state)
 {
     char incarnation[INCARNATION_MAX_BYTES];
@@ -392,6 +439,10 @@ int main(void)
         presence_test(test_a_full_redis_refuses_claims_and_still_lets_go),
         presence_test(test_who_and_rooms_are_listed),
         presence_test(test_a_list_that_was_lost_with_the_link_is_told_as_none),
+        presence_test(test_who_holds_a_name_is_found_and_nobody_else),
+        presence_test(test_who_is_on_another_gateway_is_found),
+        presence_test(test_who_was_asked_for_when_the_link_broke_is_not_known),
+        presence_test(test_nobody_can_be_asked_for_while_the_link_is_down),
         presence_test(test_a_gateway_that_retires_leaves_nothing),
         presence_test(test_a_retirement_ends_with_the_link),
         presence_test(test_a_gateway_whose_beats_stand_is_reaped_and_a_living_one_is_not),

@@ -147,7 +147,7 @@ int world_destroy(void **state)
     return 0;
 }
 
-static struct person *go_in(struct room *room, const char *name, struct how how)
+struct person *person_go_in(struct room *room, const char *name, struct how how)
 {
     struct person *person = calloc(1, sizeof *person);
 
@@ -173,7 +173,7 @@ struct person *person_try(const char *name, struct how how)
     if (!room)
         return NULL;
     if (live)
-        return go_in(room, name, how);
+        return person_go_in(room, name, how);
     hub_let_go(room);
     return NULL;
 }
@@ -190,7 +190,7 @@ struct person *person_enter(const char *name, struct how how)
         fake_settle(world.bus);
         assert_int_equal(world.good, good + 1);
     }
-    return go_in(room, name, how);
+    return person_go_in(room, name, how);
 }
 
 void person_leave(struct person *person)

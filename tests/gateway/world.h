@@ -58,7 +58,11 @@ struct how {
 struct person *person_enter(const char *room, struct how how);
 #define enter(room, ...) person_enter(room, (struct how){__VA_ARGS__})
 
-/* The same for a room that is live, without settling.  NULL if it is not; then it is asked for. */
+/* Enters a room (called `name` in the fake bus) that is held and ready, lets go, and is fed. */
+struct person *person_go_in(struct room *room, const char *name, struct how how);
+
+/* The same as person_enter for a room that is live, without settling.  NULL if it is not; then it is asked
+ * for. */
 struct person *person_try(const char *room, struct how how);
 
 void person_leave(struct person *person);

@@ -249,6 +249,84 @@ static void test_an_opening_record_says_who_and_where(void **state)
     free(record);
 }
 
+static void assert_channel(const char *chain, const char *expected)
+{
+    char channel[CHANNEL_MAX_BYTES], back[CHAIN_MAX_BYTES];
+
+    chain_channel(chain, channel);
+    assert_string_equal(channel, expected);
+    assert_true(channel_chain(channel, back));
+    assert_string_equal(back, chain);
+}
+
+static void test_a_chain_has_a_channel_and_the_channel_leads_back(void **state)
+{
+    char expected[CHANNEL_MAX_BYTES];
+
+    assert_channel("r:lobby", "hubbub:{6}:room:lobby");
+    snprintf(expected, sizeof expected, "hubbub:{%u}:user:bob", lane_of("bob"));
+    assert_channel("u:bob", expected);
+    snprintf(expected, sizeof expected, "hubbub:{%u}:room:żółw", lane_of("żółw"));
+    assert_channel("r:żółw", expected);
+}
+
+static void test_a_room_and_a_user_of_the_same_name_have_two_chains_in_one_lane(void **state)
+{
+    char room[CHAIN_MAX_BYTES], user[CHAIN_MAX_BYTES], of_room[CHANNEL_MAX_BYTES], of_user[CHANNEL_MAX_BYTES];
+
+    chain_name('r', "alice", room);
+    chain_name('u', "alice", user);
+    assert_string_equal(room, "r:alice");
+    assert_string_equal(user, "u:alice");
+    assert_int_equal(chain_lane(room), chain_lane(user));
+    assert_int_equal(chain_lane(room), lane_of("alice"));
+    chain_channel(room, of_room);
+    chain_channel(user, of_user);
+    assert_string_not_equal(of_room, of_user);
+}
+
+/* Makes a name of `bytes` bytes, longer than any that a client may have. */
+static void long_name(char *name, size_t bytes)
+{
+    memset(name, 'x', bytes);
+    name[bytes] = '\0';
+}
+
+static void test_the_longest_name_fits_and_one_byte_more_is_refused(void **state)
+{
+    char name[ROOM_MAX_BYTES + 1], channel[CHANNEL_MAX_BYTES + 8], chain[CHAIN_MAX_BYTES];
+
+    long_name(name, ROOM_MAX_BYTES - 1);
+    chain_name('r', name, chain);
+    chain_channel(chain, channel);
+    assert_true(channel_chain(channel, chain));
+    assert_string_equal(chain + 2, name);
+    long_name(name, ROOM_MAX_BYTES);
+    snprintf(channel, sizeof channel, "hubbub:{0}:user:%s", name);
+    assert_false(channel_chain(channel, chain));
+}
+
+static void test_a_channel_that_is_no_chains_is_refused(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "}",
+                                      "lobby",
+                                      "r:lobby",
+                                      "hubbub:{0}",
+                                      "hubbub:{0}:",
+                                      "hubbub:{0}:room",
+                                      "hubbub:{0}:user",
+                                      "hubbub:{0}:rooms:lobby",
+                                      "hubbub:{0}:users:bob",
+                                      "hubbub:{0}:gateway:g1-a",
+                                      "hubbub:room:lobby"};
+    char chain[CHAIN_MAX_BYTES];
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (channel_chain(bad[i], chain))
+            fail_msg("taken: %s", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +350,10 @@ int main(void)
         cmocka_unit_test(test_the_last_reference_frees),
         cmocka_unit_test(test_what_is_not_utf8_has_no_body),
         cmocka_unit_test(test_an_opening_record_says_who_and_where),
+        cmocka_unit_test(test_a_chain_has_a_channel_and_the_channel_leads_back),
+        cmocka_unit_test(test_a_room_and_a_user_of_the_same_name_have_two_chains_in_one_lane),
+        cmocka_unit_test(test_the_longest_name_fits_and_one_byte_more_is_refused),
+        cmocka_unit_test(test_a_channel_that_is_no_chains_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
