@@ -391,6 +391,7 @@ static void entered(struct session *session, long count, const char *const *name
     if (session->doing == DOING_MOVE) {
         session->leaving = session->current;
         session->current = member;
+        session->entered_count = count;
         if (session->leaving && session->leaving != member) {
             session->doing = DOING_LEAVE;
             session_go_on(session);
@@ -416,7 +417,7 @@ static void left(struct session *session)
     session->n_members--;
     hub_leave(member);
     if (session->verb == VERB_MOVE)
-        reply_entered(session, session->current, 0, NULL, 0);
+        reply_entered(session, session->current, session->entered_count, NULL, 0);
     else
         session_reply(session, &(struct reply){.kind = REPLY_EXITED,
                                                .verb = session->verb,
@@ -752,6 +753,7 @@ void session_read(struct session *session)
 {
     struct evbuffer *input = conn_input(session->conn);
     enum decoded decoded = DECODED_REQUEST;
+    bool at_end = false;
 
     for (int n = 0; session->state != SESSION_CLOSED && session->doing == DOING_NOTHING; n++) {
         struct request request = {.verb = VERBS};
@@ -768,9 +770,14 @@ void session_read(struct session *session)
                                            &used, &request);
         evbuffer_drain(input, used);
         if (decoded == DECODED_MORE) {
-            if (session->dialect->quiet)
-                conn_set_quiet(session->conn, used < given ? session->dialect->quiet_ms : 0);
-            break;
+            if (!session->dialect->quiet || at_end)
+                break;
+            conn_set_quiet(session->conn, used < given ? session->dialect->quiet_ms : 0);
+            if (!session->eof)
+                break;
+            at_end = true; /* it will be quiet from here on */
+            session->dialect->quiet(session->codec);
+            continue;
         }
         if (decoded == DECODED_REQUEST)
             dispatch(session, &request);

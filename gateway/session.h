@@ -116,6 +116,7 @@ struct session {
     struct room *inbox_room; /* the same at log-in, for the inbox */
     event_id inbox_since;
     struct member *leaving;
+    long entered_count;   /* DOING_MOVE: how many are in the room that was entered */
     char *listed;         /* the room of DOING_WHO */
     bool asked;           /* presence was asked for the last step */
     enum error_code last; /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */

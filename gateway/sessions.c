@@ -303,6 +303,8 @@ static void on_quiet(void *owner)
 
     session->dialect->quiet(session->codec);
     session_read(session);
+    if (session->state != SESSION_CLOSED)
+        conn_set_quiet(session->conn, 0); /* what is left waits for more, not for more silence */
 }
 
 const struct conn_ops sessions_conn_ops = {on_input, on_eof,     on_gone, on_drained,
