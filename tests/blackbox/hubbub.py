@@ -21,7 +21,7 @@ from services import Gateway, Postgres, Redis, Store  # noqa: E402
 BUILD = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PATIENCE = 20  # seconds; only what is broken takes so long
 CRASHES = re.compile(r"(ERROR: \w+Sanitizer|runtime error:|Assertion .* failed|stack smashing).*")
-DIALECTS = ("json", "line", "prompt", "command")
+DIALECTS = ("json", "line", "prompt", "command", "gob")
 
 # A crowd of clients needs more descriptors than the usual 1024.
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

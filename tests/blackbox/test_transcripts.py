@@ -48,7 +48,7 @@ def documented_verbs(dialect):
     """The verbs in the lines `C: ...` of the dialect's section."""
     section = re.search(rf"^## `{dialect}`.*?(?=^## |\Z)", read("docs/PROTOCOLS.md"), re.M | re.S).group(0)
     asked = "\n".join(line.split("S:")[0] for line in section.split("\n") if line.startswith("    C: "))
-    slashes = set(re.findall(r"(?<![\w/"])/[a-z]+", asked))
+    slashes = set(re.findall(r'(?<![\w/"])/[a-z]+', asked))
     return {"json": lambda: set(re.findall(r'"type":"(\w+)"', asked)),
             "line": lambda: set(re.findall(r"\b[A-Z]{2,}\b", asked)),
             "prompt": lambda: slashes | {"//"},
