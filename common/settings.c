@@ -85,8 +85,10 @@ static const struct setting table[] = {
     {"GATEWAY", PROGRAM_GATEWAY, TEXT(gateway), "", 0, 0, good_gateway,
      "use up to 32 letters, digits, _ and .",
      "Name of this gateway in logs, `sessions` and `welcome`. Empty: the host's name."},
-    {"LISTEN", PROGRAM_GATEWAY, TEXT(listen), "json://0.0.0.0:7000,line://0.0.0.0:4000", 0, 0, NULL,
-     "use dialect://address:port, separated by commas",
+    {"LISTEN", PROGRAM_GATEWAY, TEXT(listen),
+     "json://0.0.0.0:7000,line://0.0.0.0:4000,command://0.0.0.0:5555,gob://0.0.0.0:8080,"
+     "prompt://0.0.0.0:9999",
+     0, 0, NULL, "use dialect://address:port, separated by commas",
      "Where clients are taken, `dialect://address:port`, separated by commas. `?idle=SECONDS` closes clients "
      "that send nothing for so long (default 60 for `line`, none for the others). `?proxy=1` is for a port "
      "that only a proxy reaches, and demands the PROXY header (version 1 or 2) that tells the client's "

@@ -9,7 +9,7 @@ import secrets
 from place import Failure, Place, account, reachable
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-DIALECTS = {"json": 7000, "line": 4000}
+DIALECTS = {"json": 7000, "line": 4000, "command": 5555, "gob": 8080, "prompt": 9999}
 PEOPLES_GATEWAYS = 2  # so many gateways have ports of their own for people
 
 

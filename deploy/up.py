@@ -220,7 +220,7 @@ def begin_logs(place):
 
 def ready_line(local, gateways):
     def list_ports(ports):
-        return " and ".join(f"{port} ({name})" for name, port in ports.items())
+        return ", ".join(f"{port} ({name})" for name, port in ports.items())
 
     own = "; ".join(f"gateway {n} also {list_ports(local.peoples_ports(n))}"
                     for n in range(1, min(gateways, PEOPLES_GATEWAYS) + 1))

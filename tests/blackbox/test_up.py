@@ -139,6 +139,18 @@ def test_people_on_all_ports_hear_each_other(up):
         client.close()
 
 
+def test_every_dialect_answers_on_its_ports_and_takes_no_header_from_people(up):
+    """Through haproxy it is the second header, so people cannot lie about where they are."""
+    assert set(up.local.dialects) == {"json", "line", "command", "gob", "prompt"}
+    for ports in (up.local.dialects, up.local.peoples_ports(1), up.local.peoples_ports(2)):
+        for name, port in ports.items():
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as liar, liar.makefile("rb") as answers:
+                liar.sendall(b"PROXY TCP4 192.0.2.1 198.51.100.2 55555 7000\r\n")
+                answer = answers.read()  # until it is closed
+            assert b"PROXY" in answer or b"bad-request" in answer, (name, port, answer)
+            assert f"{port} ({name})" in up.said()
+
+
 def test_the_address_of_a_person_behind_haproxy_is_the_persons(up):
     for name, port in (("through-haproxy", up.local.dialects["json"]), ("directly", up.local.peoples_ports(1)["json"])):
         client = JsonClient(port, "127.0.0.77")

@@ -17,7 +17,7 @@ from place import Failure, taken, wait_for  # noqa: E402
 from engine import PROJECT as NAME, remove_project, run, works  # noqa: E402
 
 PATIENCE = 30
-DIALECTS = {"json": 7000, "line": 4000, "tls": 7443, "postgres": 5432}
+DIALECTS = {"json": 7000, "line": 4000, "command": 5555, "gob": 8080, "prompt": 9999, "tls": 7443, "postgres": 5432}
 SERVICES = ("redis", "postgres", "store", "gateway", "haproxy")
 FILES = 200000  # what docker-compose.yml asks for
 

@@ -76,7 +76,7 @@ def test_nothing_listens_on_the_host_but_haproxy_and_postgresql_on_loopback(proj
     published = {(service.service, binding["HostIp"], int(binding["HostPort"]))
                  for service in project.containers()
                  for bindings in service.known["NetworkSettings"]["Ports"].values() for binding in bindings or []}
-    everywhere = {("haproxy", address, project.ports[name]) for name in ("json", "line", "tls")
+    everywhere = {("haproxy", address, project.ports[name]) for name in project.ports if name != "postgres"
                   for address in ("0.0.0.0", "::")}
     postgres = ("postgres", "127.0.0.1", project.ports["postgres"])
     assert published - everywhere == {postgres}
@@ -87,6 +87,18 @@ def test_nothing_listens_on_the_host_but_haproxy_and_postgresql_on_loopback(proj
         address = probe.getsockname()[0]
     assert answers(project.ports["postgres"]) and not answers(project.ports["postgres"], address)
     assert not answers(project.ports["tls"])
+    for name in ("json", "line", "command", "gob", "prompt"):
+        assert answers(project.ports[name]), name
+
+
+def test_the_address_of_a_session_is_the_persons_and_not_haproxys(project):
+    script = ("exec 3<>/dev/tcp/haproxy/7000 && printf '{\"type\":\"join\",\"data\":\"neighbour\"}' >&3 && read -r said <&3 && "
+              "while read -r address name; do [[ $name == $HOSTNAME ]] && echo $address; done </etc/hosts; true")
+    address = run(["docker", "run", "--rm", f"--network={NAME}_front", "--entrypoint=bash", f"{NAME}-gateway", "-c",
+                   script]).strip()
+    assert address
+    project.wait_sql("select host(ip_address) from sessions join users on users.id = user_id where name = 'neighbour'",
+                     address)
 
 
 def test_everything_runs_without_root_on_roots_that_cannot_be_written(project):

@@ -45,7 +45,8 @@ static char *secret_file(const char *name, const char *content, size_t len)
 static void test_defaults(void **state)
 {
     assert_true(init(NULL));
-    assert_string_equal(settings.listen, "json://0.0.0.0:7000,line://0.0.0.0:4000");
+    assert_string_equal(settings.listen, "json://0.0.0.0:7000,line://0.0.0.0:4000,command://0.0.0.0:5555,"
+                                         "gob://0.0.0.0:8080,prompt://0.0.0.0:9999");
     assert_string_equal(settings.http_listen, "0.0.0.0:9100");
     assert_string_equal(settings.redis_url, "redis://127.0.0.1:6379");
     assert_string_equal(settings.redis_password, "");
