@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-extern const struct dialect dialect_command, dialect_json, dialect_line, dialect_prompt;
+extern const struct dialect dialect_command, dialect_gob, dialect_json, dialect_line, dialect_prompt;
 
 const struct dialect *const dialects[DIALECTS_MAX] = {&dialect_json, &dialect_line, &dialect_prompt,
-                                                      &dialect_command};
+                                                      &dialect_command, &dialect_gob};
 
 int dialect_find(const char *name, size_t len)
 {
