@@ -1,5 +1,9 @@
 """gob: as much of Go's encoding/gob as carries struct { Type int; Sender, Content string }, for tests."""
 
+import socket
+import sys
+import threading
+
 STRUCT_TYPE = 2  # where a wireType has its StructT, counted from 0
 INT, STRING = 2, 6
 MESSAGE = (("Type", INT), ("Sender", STRING), ("Content", STRING))
@@ -157,3 +161,27 @@ def read_value(types, number, reader):
     if reader.at != len(reader.data):
         raise Broken("a value with something behind it")
     return value["Type"], value["Sender"], value["Content"]
+
+
+def main():
+    """The client of docs/PROTOCOLS.md, for where there is no Go: HOST PORT NAME."""
+    server = socket.create_connection(sys.argv[1:3])
+    encoder, decoder, data = Encoder(), Decoder(), b""
+
+    def say():
+        server.sendall(encoder.encode(1, sys.argv[3], ""))
+        for line in sys.stdin:
+            server.sendall(encoder.encode(0, "", line.rstrip("\n")))
+        server.sendall(encoder.encode(2, "", ""))
+
+    threading.Thread(target=say, daemon=True).start()
+    while (more := server.recv(65536)):
+        data += more
+        while (found := decoder.decode(data)):
+            (kind, sender, content), used = found
+            data = data[used:]
+            print(sender + (": ", " joined", " left")[kind] + content, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The clients that the documents print work exactly as printed."""
+
+import os
+import re
+import sys
+
+import pytest
+
+import documented
+from hubbub import DIALECTS, ROOT
+
+MOST_LINES = {"python": 12, "sh": 10, "go": 40}
+
+# The README's client connects to port 7000, where our gateway is not.
+ELSEWHERE = """
+import os, socket
+connect = socket.create_connection
+socket.create_connection = lambda address, *more: connect((address[0], {7000: int(os.environ["PORT"])}[address[1]]), *more)
+"""
+
+
+@pytest.fixture
+def run():
+    running = []
+
+    def start(*arguments, **environment):
+        running.append(documented.Running(*arguments, **environment))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.end()
+
+
+def talk(client, watcher, name):
+    """The client logs in, speaks and hears, and leaves when its input ends."""
+    watcher.expect(type="joined", **{"from": name})
+    client.say("good morning, Zoë")
+    assert watcher.expect(type="message", **{"from": name})["data"] == "good morning, Zoë"
+    watcher.chat("good night, 名前")
+    client.wait("good night, 名前")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_client_in_the_section_of_each_dialect_works_as_printed(hubbub, run, tmp_path, dialect):
+    if documented.example(dialect)[0] == "go" and not documented.GO:
+        pytest.skip("no Go here: apt-get install golang-go")
+    command, name = documented.command(dialect, str(tmp_path)), f"doc-{dialect}"
+    watcher = hubbub.json(f"doc-watcher-of-{dialect}", 2)
+    client = run(command + ["127.0.0.1", str(hubbub.port(dialect)), name])
+    talk(client, watcher, name)
+    again = run(command + ["127.0.0.1", str(hubbub.port(dialect, 2)), name])
+    again.wait({"line": f"ERR username-taken The name {name} is taken.", "gob": "server: error: username-taken"}.get(
+        dialect, f"The name {name} is taken."))
+    assert client.leave() == 0
+    watcher.expect(type="left", **{"from": name})
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_client_of_each_dialect_is_short(dialect):
+    language, text = documented.example(dialect)
+    assert len(text.splitlines()) <= MOST_LINES[language]
+
+
+def test_the_client_in_the_readme_works_as_printed(hubbub, run, tmp_path):
+    text, = re.findall(r"^```python\n(.*?)^```$", documented.read("README.md"), re.M | re.S)
+    (tmp_path / "chat.py").write_text(text)
+    (tmp_path / "sitecustomize.py").write_text(ELSEWHERE)
+    watcher = hubbub.json("doc-watcher-of-readme", 2)
+    client = run([sys.executable, str(tmp_path / "chat.py"), "Alice"], PYTHONPATH=str(tmp_path),
+                 PORT=str(hubbub.port("json")))
+    client.wait("server: Welcome, Alice.")
+    talk(client, watcher, "Alice")
+    client.process.stdin.close()
+    watcher.expect(type="left", **{"from": "Alice"})
+
+
+def test_every_setting_that_the_protocols_name_is_there():
+    known = set(re.findall(r"`(HUBBUB_\w+)`", documented.read("docs/SETTINGS.md")))
+    assert set(re.findall(r"`(HUBBUB_\w+)`", documented.read("docs/PROTOCOLS.md"))) <= known
+    assert os.path.isdir(os.path.join(ROOT, "tests/transcripts"))
