@@ -84,7 +84,7 @@ class Local:
         """The passwords of the private servers; made once, for the eyes of whoever runs them."""
         if not os.path.exists(self.password_file):
             if not make:
-                raise Failure("it was never started here: make up")
+                raise Failure("it was never started here: make up (in containers: docker compose exec postgres psql)")
             made = {who: secrets.token_hex(16) for who in ("redis", "postgres", "store", "reader")}
             with open(os.open(self.password_file + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump(made, file)

@@ -5,6 +5,7 @@ directory and its binary.  Everybody else runs them as oneself.
 """
 
 import ctypes
+import fcntl
 import os
 import pwd
 import shutil
@@ -166,3 +167,18 @@ def taken(address, port):
         except OSError:
             return True
     return False
+
+
+def lock(directory, name="lock"):
+    """Makes sure that only one runs here; the lock goes with the process, or when the file returned is closed."""
+    os.makedirs(directory, exist_ok=True)
+    file = open(os.path.join(directory, name), "a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        raise Failure(f"it runs here already (pid {file.read().strip()})") from None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

@@ -7,7 +7,6 @@ ends all of it on Ctrl-C or SIGTERM.  Data, logs and pids are under .local.
 
 import argparse
 import ctypes
-import fcntl
 import glob
 import os
 import signal
@@ -16,7 +15,7 @@ import sys
 import time
 
 from local import PEOPLES_GATEWAYS, ROOT, Local
-from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, taken, wait_for
+from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, lock, taken, wait_for
 from services import Gateway, Haproxy, Postgres, Redis, Store, inside
 
 OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN")
@@ -53,21 +52,6 @@ def caller_settings():
         if key in OURS or key.startswith(OUR_PREFIXES):
             raise Failure(f"{key} is in the environment, but make up sets that itself: unset it")
     return given
-
-
-def lock(run):
-    """Makes sure that only one runs here; the lock goes with the process."""
-    os.makedirs(run, exist_ok=True)
-    file = open(os.path.join(run, "lock"), "a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        raise Failure(f"it runs here already (pid {file.read().strip()})") from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
 
 
 def end_leftovers(local, place):

@@ -22,6 +22,7 @@
 #define PATIENCE_MS 5000 /* a connect, open_link or beat that takes longer drops the links */
 #define CLOSED_MS 500    /* how often a closed lane is tried */
 #define RETRY_MAX_MS 3000
+#define REFUSED_MS 10000 /* how often it is said that Redis refuses to write */
 #define ARGS_MAX 24
 #define SUBSCRIBE_BATCH 500
 
@@ -68,8 +69,9 @@ struct server {
     bool fenced;       /* one of them was FENCED */
     uint64_t deadline; /* of the state, or of the beat that is out; 0: none */
     uint64_t retry_at, retry_ms, beat_at, closed_at;
-    bool beating;    /* a beat came back on this link */
-    bool complained; /* about this episode */
+    bool beating;        /* a beat came back on this link */
+    bool complained;     /* about this episode */
+    uint64_t refused_at; /* when it was said last that it refuses to write; 0: never */
     struct call *calls;
 };
 
@@ -90,6 +92,7 @@ struct bus {
     struct redis_address addresses[REDIS_SERVERS_MAX];
     struct server servers[REDIS_SERVERS_MAX];
     size_t n_servers;
+    bool retiring;
     struct lane lanes[LANES];
     struct subscription *subscriptions;
 };
@@ -252,6 +255,17 @@ static void drop(struct server *server, const char *why)
     }
 }
 
+/* It is full, read-only, ...: clients hear "unavailable", whoever runs it reads this. */
+static void complain_refused(struct server *server, const char *error)
+{
+    uint64_t now = monotonic_ms();
+
+    if (server->refused_at && now - server->refused_at < REFUSED_MS)
+        return;
+    server->refused_at = now;
+    log_error("redis_refused", "server=%u error=%s", server->number, error);
+}
+
 static void send_command(struct redis *redis, redis_reply_fn *reply, uint64_t token, int argc,
                          const char **argv)
 {
@@ -313,6 +327,10 @@ static void links_opened(struct server *server)
 {
     struct bus *bus = server->bus;
 
+    if (server->fenced && bus->retiring) {
+        drop(server, "retired");
+        return;
+    }
     if (server->fenced || strcmp(server->incarnation, bus->incarnation) != 0) {
         for (unsigned i = server->number; i < LANES; i += (unsigned)bus->n_servers)
             settle(&bus->lanes[i], NULL); /* of lanes that are closed: their data is gone */
@@ -396,6 +414,8 @@ static void send_beat(struct server *server)
     const char *argv[] = {"FCALL", FUNCTION("beat"), "1", key, server->incarnation, link};
 
     server->beat_at = monotonic_ms() + BEAT_MS;
+    if (server->bus->retiring)
+        return;
     if (!server->deadline)
         server->deadline = monotonic_ms() + PATIENCE_MS;
     snprintf(key, sizeof key, LANE_KEY_FORMAT, server->number);
@@ -641,6 +661,11 @@ void bus_start(struct bus *bus)
     event_active(bus->tick, EV_TIMEOUT, 0);
 }
 
+void bus_retire(struct bus *bus)
+{
+    bus->retiring = true;
+}
+
 const char *bus_incarnation(const struct bus *bus)
 {
     return bus->incarnation;
@@ -696,7 +721,7 @@ static void on_published(void *owner, uint64_t token, const struct redisReply *r
     }
     decide(lane, publish, BUS_UNAVAILABLE, 0);
     if (reply->type == REDIS_REPLY_ERROR) {
-        log_debug("publish_refused", "lane=%u error=%s", lane->number, reply->str);
+        complain_refused(server, reply->str);
         if (strncmp(reply->str, "READONLY", 8) == 0)
             drop(server, reply->str);
     } else if (strcmp(word, "FENCED") == 0 || strcmp(word, "CLOSED") == 0) {
@@ -797,7 +822,7 @@ static void on_call(void *owner, uint64_t token, const struct redisReply *reply)
     else if (reply->type == REDIS_REPLY_ERROR)
         status = BUS_REFUSED;
     if (status == BUS_REFUSED)
-        log_debug("call_refused", "error=%s", reply->str);
+        complain_refused(server, reply->str);
     DL_DELETE(server->calls, call);
     call->reply(call->ctx, call->token, status, status == BUS_ANSWERED ? reply : NULL);
     free(call);

@@ -70,6 +70,10 @@ void bus_destroy(struct bus *bus);
 /* Starts to connect. */
 void bus_start(struct bus *bus);
 
+/* This gateway is about to leave for good: it beats no more, and takes no new incarnation when Redis has
+ * forgotten this one. */
+void bus_retire(struct bus *bus);
+
 /* Who this gateway is now. */
 const char *bus_incarnation(const struct bus *bus);
 

@@ -60,7 +60,9 @@ static void on_lane_up(void *ctx, unsigned lane)
 {
     struct gateway *gateway = ctx;
 
-    log_info("lane_up", "lane=%u", lane);
+    log_debug("lane_up", "lane=%u", lane);
+    if (bus_is_up(gateway->bus) && gateway->stage == RUNNING)
+        log_info("ready", "gateway=%s", gateway->settings.gateway);
     if (lane == 0)
         presence_lane_up(gateway->presence);
     hub_lane_up(gateway->hub, lane);
@@ -70,7 +72,7 @@ static void on_lane_down(void *ctx, unsigned lane)
 {
     struct gateway *gateway = ctx;
 
-    log_info("lane_down", "lane=%u", lane);
+    log_debug("lane_down", "lane=%u", lane);
     if (lane == 0)
         presence_lane_down(gateway->presence);
     hub_lane_down(gateway->hub, lane);
@@ -152,6 +154,7 @@ static void drain_further(struct gateway *gateway)
     if (gateway->stage == DRAINING && sessions_count(&gateway->sessions) == 0 &&
         presence_unanswered(gateway->presence) == 0) {
         gateway->stage = RETIRING;
+        bus_retire(gateway->bus);
         presence_retire(gateway->presence);
     }
     if (gateway->stage == RETIRING && presence_unanswered(gateway->presence) == 0)

@@ -109,4 +109,4 @@ case $directory in *\'*) fail "the directory's name may not hold a quote" ;; esa
 
 # The script is complete before psql starts, so that nothing is applied if it cannot be made.
 text=$(script)
-printf '%s\n' "$text" | psql -X -v ON_ERROR_STOP=1 ${uri:+-d "$uri"} -f -
+printf '%s\n' "$text" | psql -X -o /dev/null -v ON_ERROR_STOP=1 ${uri:+-d "$uri"} -f -

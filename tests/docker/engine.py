@@ -92,15 +92,17 @@ class Footprint:
 
     def remove(self):
         for table in self.TABLES:
-            new = [rule.split() for rule in self.list_rules(table) if rule not in self.rules[table]]
+            # Of what is new, Docker's own alone: others may have made rules meanwhile.
+            new = [rule.split() for rule in self.list_rules(table)
+                   if rule not in self.rules[table] and re.search(r"DOCKER|docker0| br-", rule)]
             old = [rule.split() for rule in self.rules[table] if rule.startswith("-P")]
             for undo in ([["-D"] + rule[1:] for rule in new if rule[0] == "-A"]
                          + [["-X"] + rule[1:] for rule in new if rule[0] == "-N"] + old):
                 works(["iptables", "-w", "-t", table, *undo])
         if not self.had_bridge:
             works(["ip", "link", "delete", "docker0"])
-        with open(self.FORWARD, "w") as file:
-            file.write(self.forward)
+            with open(self.FORWARD, "w") as file:
+                file.write(self.forward)
         shutil.rmtree("/run/hubbub-docker", ignore_errors=True)
 
 
@@ -111,19 +113,20 @@ class Engine:
         self.process = None
         self.log = None
         self.footprint = None
+        self.made = []  # images that we gave names which are not theirs
 
     def prepare(self):
         self.find_engine()
         images = [BASE] + list(SERVERS.values())
-        if not self.have_images(images):
+        complete = all(self.has(image) or self.can_pull(image) for image in images)
+        if not complete and not self.has(BASE):
             self.make_base()
         self.find_compose()
-        if not self.have_images(images):
-            self.make_stand_ins()
+        if not complete:
+            self.make_stand_ins([name for name, image in SERVERS.items() if not self.has(image)])
         say(f"engine {run(['docker', 'version', '-f', '{{.Server.Version}}'])}, "
             f"compose {run(['docker', 'compose', 'version', '--short'])}, "
-            + ("Debian's servers stand in for images that cannot be pulled" if self.is_stand_in(SERVERS["redis"])
-               else "official images"))
+            + (f"Debian's stand in for {', '.join(self.made)}, which cannot be pulled" if self.made else "official images"))
 
     # The engine
 
@@ -157,6 +160,8 @@ class Engine:
 
     def end(self):
         if self.process is None:
+            if self.made:  # on an engine of somebody else nothing may go by a wrong name
+                works(["docker", "image", "rm", "-f", *self.made])
             return
         self.process.terminate()
         try:
@@ -194,18 +199,17 @@ class Engine:
             return False
         return STAND_IN in (found[0]["Config"]["Labels"] or {})
 
-    def have_images(self, images):
-        """Pulls what is missing; true if all are there, and are what they are called."""
-        for image in images:
-            if self.is_stand_in(image):
-                return False
-            if not works(["docker", "image", "inspect", image]) and not works(["docker", "pull", image], PULL_SECONDS):
-                return False
-        return True
+    def has(self, image):
+        """True if the image is there and is what it is called."""
+        return works(["docker", "image", "inspect", image]) and not self.is_stand_in(image)
+
+    def can_pull(self, image):
+        return works(["docker", "pull", image], PULL_SECONDS)
 
     def make_base(self):
-        if works(["docker", "image", "inspect", BASE]) or works(["docker", "pull", BASE], PULL_SECONDS):
-            return
+        self.made.append(BASE)
+        if self.is_stand_in(BASE):
+            return  # of an earlier run
         say(f"{BASE} cannot be pulled: making it with mmdebstrap")
         if not shutil.which("mmdebstrap"):
             run(["deploy/install.sh", "engine"])
@@ -214,7 +218,8 @@ class Engine:
             run(["mmdebstrap", "--variant=minbase"] + SLIM + ["trixie", tar])
             run(["docker", "import", "--change", f"LABEL {STAND_IN}=1", "--change", "CMD bash", tar, BASE])
 
-    def make_stand_ins(self):
+    def make_stand_ins(self, names):
         """Builds them in any case: what has not changed comes from the engine's cache."""
-        say("building stand-ins for the images of the servers")
-        run(["docker", "compose", "-p", "hubbub-stand-ins", "-f", os.path.join(HERE, "stand-ins.yml"), "build"])
+        say(f"building stand-ins for the images of {', '.join(names)}")
+        self.made += [SERVERS[name] for name in names]
+        run(["docker", "compose", "-p", "hubbub-stand-ins", "-f", os.path.join(HERE, "stand-ins.yml"), "build", *names])

@@ -5,6 +5,7 @@ Finds or starts an engine (see engine.py), runs test_containers.py, says what wa
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import xml.etree.ElementTree
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, "../.."))
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
-from place import STOPPING, Failure, die_with_parent  # noqa: E402
+from place import STOPPING, Failure, die_with_parent, lock  # noqa: E402
 
 from engine import PROJECT, Engine, remove_project, say  # noqa: E402
 
@@ -44,28 +45,31 @@ def show(report):
                 print(f"{case.get('name')}:\n    {note.get('value')}")
     counts = root.find("testsuite").attrib
     failed = int(counts["failures"]) + int(counts["errors"])
-    print(f"{int(counts['tests']) - failed} passed, {failed} failed", flush=True)
+    print(f"{int(counts['tests']) - failed - int(counts['skipped'])} passed, {failed} failed", flush=True)
     return failed
 
 
 def test(arguments):
     with tempfile.TemporaryDirectory() as directory:
         report = os.path.join(directory, "report.xml")
-        # Nothing of the caller's own settings reaches the containers.
+        # Nothing of the caller's environment that docker-compose.yml would fill in.
+        with open(os.path.join(ROOT, ".env")) as file:
+            known = re.findall(r"^(\w+)=", file.read(), re.M)
         clean = {key: value for key, value in os.environ.items()
-                 if not key.startswith(("HUBBUB_", "PG", "PORT_", "COMPOSE_"))}
+                 if key not in known and not key.startswith(("HUBBUB_", "PG", "PORT_", "COMPOSE_"))}
         status = run_in_session(
             ["/usr/bin/python3", "-m", "pytest", "-v", "-rf", "-p", "no:cacheprovider", "--durations=6", "--tb=short",
              "-o", "junit_family=xunit1", f"--junitxml={report}", os.path.join(HERE, "test_containers.py"), *arguments], cwd=ROOT,
             env={**clean, "PYTHONDONTWRITEBYTECODE": "1"})
-        return max(status, show(report)) if os.path.exists(report) else 1
+        return 1 if status or not os.path.exists(report) or show(report) else 0
 
 
 def main():
     for number in STOPPING:
         signal.signal(number, stop)
-    started, status, engine, ready = time.monotonic(), 1, Engine(), False
+    started, status, engine, ready, held = time.monotonic(), 1, Engine(), False, None
     try:
+        held = lock(tempfile.gettempdir(), f"{PROJECT}-{os.geteuid()}.lock")  # the project's name is one
         engine.prepare()
         ready = True
         say(f"ready to test after {time.monotonic() - started:.0f} s")
@@ -81,6 +85,8 @@ def main():
         except Failure as failure:
             print(f"test-docker: {failure}", file=sys.stderr)
         engine.end()
+        if held:
+            held.close()
     say(f"{'good' if status == 0 else 'FAILED'}, in {time.monotonic() - started:.0f} s")
     return min(status, 1)
 
