@@ -52,7 +52,8 @@ class Running:
     def __init__(self, arguments, **environment):
         self.process = subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
-            encoding="utf-8", start_new_session=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8", **environment})
+            encoding="utf-8", start_new_session=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8", **environment})
         self.lines = []
         self.reader = threading.Thread(target=self.read)
         self.reader.start()

@@ -33,7 +33,7 @@ class Person:
     def heard(self):
         """(name, text) of everything that others said, in order."""
         found = (re.fullmatch(SAYS.get(self.dialect, r"(\S+): (.*)"), line) for line in self.client.lines)
-        return [one.groups() for one in found if one and one.group(1).endswith("-person") and one.group(2)[:4] == "I am"]
+        return [one.groups() for one in found if one and one.group(2).startswith("I am ")]
 
     def left(self):
         """Who went, in order."""

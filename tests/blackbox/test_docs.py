@@ -15,7 +15,7 @@ MOST_LINES = {"python": 12, "sh": 10, "go": 40}
 ELSEWHERE = """
 import os, socket
 connect = socket.create_connection
-socket.create_connection = lambda address, *more: connect((address[0], {7000: int(os.environ["PORT"])}[address[1]]), *more)
+socket.create_connection = lambda address: connect((address[0], {7000: int(os.environ["PORT"])}[address[1]]))
 """
 
 
@@ -33,7 +33,7 @@ def run():
 
 
 def talk(client, watcher, name):
-    """The client logs in, speaks and hears, and leaves when its input ends."""
+    """The client has logged in, speaks and hears."""
     watcher.expect(type="joined", **{"from": name})
     client.say("good morning, Zoë")
     assert watcher.expect(type="message", **{"from": name})["data"] == "good morning, Zoë"

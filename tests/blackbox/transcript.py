@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import socket
-import time
 
 import gob
 from hubbub import PATIENCE, ROOT, Failure, wait_for
@@ -76,7 +75,7 @@ class Transcript:
             kind = COMMAND if says.group(2) == "C" else SERVER
             self.steps.append(Step(number, kind, says.group(1), says.group(4), says.group(3), says.group(5)))
         elif line.startswith("! "):
-            self.own |= not line.startswith("! redis SADD")
+            self.own |= not re.match(r"! redis S(ADD|REM) ", line)
             self.steps.append(Step(number, "!", None, None, None, line[2:]))
         else:
             raise Wrong(f"{self.name}.txt:{number}: what is {line!r}?")
@@ -228,9 +227,6 @@ class Side:
         self.socket.settimeout(PATIENCE)
         self.socket.sendall(data)
 
-    def flood(self, count, size):
-        raise Wrong("this dialect floods nothing")
-
     @staticmethod
     def tells_of_leaving(message):
         return False
@@ -304,9 +300,9 @@ class Player:
 
     def play(self):
         try:
-            for index, step in enumerate(self.transcript.steps):
+            for step in self.transcript.steps:
                 try:
-                    self.step(index, step)
+                    self.step(step)
                 except (AssertionError, ValueError, OSError, Failure, gob.Broken) as problem:
                     raise Wrong(f"tests/transcripts/{self.transcript.name}.txt:{step.line}: {problem}") from problem
             self.end()
@@ -314,7 +310,7 @@ class Player:
             for side in self.opened:
                 side.socket.close()
 
-    def step(self, index, step):
+    def step(self, step):
         if step.kind == CLIENT:
             side = SIDES[step.text](self.hubbub.port(step.text, step.mark), step.code)
             self.sides[step.client] = side
@@ -324,13 +320,13 @@ class Player:
             side = self.sides[step.client]
             side.send(unescape(text) if step.mark == "|" else side.encode(text))
         elif step.kind == SERVER:
-            self.expect(index, step)
+            self.expect(step)
         elif step.kind == STATES:
             self.state(self.sides[step.client], step.text)
         else:
             self.outside(step.text)
 
-    def expect(self, index, step):
+    def expect(self, step):
         side = self.sides[step.client]
         if step.mark == "|":
             expected = unescape(step.text)
@@ -351,7 +347,7 @@ class Player:
 
     def expect_any(self, side, step):
         """One of a run of ~ lines, which may come in any order: all of them are taken at the first."""
-        run = [one for one in self.run_around(step)]
+        run = self.run_around(step)
         if step is not run[0]:
             return
         while run:
@@ -363,11 +359,11 @@ class Player:
 
     def run_around(self, step):
         steps = self.transcript.steps
+        alike = [(one.kind, one.client, one.mark) == (step.kind, step.client, step.mark) for one in steps]
         first = last = steps.index(step)
-        alike = lambda one: (one.kind, one.client, one.mark) == (step.kind, step.client, step.mark)  # noqa: E731
-        while first > 0 and alike(steps[first - 1]):
+        while first > 0 and alike[first - 1]:
             first -= 1
-        while last + 1 < len(steps) and alike(steps[last + 1]):
+        while last + 1 < len(steps) and alike[last + 1]:
             last += 1
         return steps[first:last + 1]
 
