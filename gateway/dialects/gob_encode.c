@@ -36,10 +36,11 @@ static size_t write_int(unsigned char *bytes, int64_t value)
 
 static size_t write_string(unsigned char *bytes, const char *string)
 {
-    size_t len = strlen(string), n = write_uint(bytes, len);
+    size_t n = write_uint(bytes, strlen(string));
 
-    memcpy(bytes + n, string, len);
-    return n + len;
+    while (*string)
+        bytes[n++] = (unsigned char)*string++;
+    return n;
 }
 
 static void put_uint(uint64_t value, struct evbuffer *out)

@@ -196,20 +196,53 @@ static void assert_stream(const struct bytes *stream, const char *expected)
     assert_understood(dialect_named(DIALECT), stream->bytes, stream->len, expected);
 }
 
-/* A hundred types are let in; these have the ids from 65 on. */
-static void the_10000th_definition_is_not_reached(void **state)
+/* The hundredth may come again; the bytes of so many are far from their own limit. */
+static void a_hundred_types_may_be_defined_and_no_more(void **state)
 {
     static struct bytes stream;
 
     stream.len = 0;
     for (int i = 0; i < 100; i++)
         append_slice(&stream, 65 + i, 2);
-    assert_stream(&stream, "");
     append_slice(&stream, 65 + 99, 2);
     assert_stream(&stream, "");
-    for (int i = 100; i < 10000 && stream.len < sizeof stream.bytes - 100; i++)
-        append_slice(&stream, 65 + i, 2);
+    append_slice(&stream, 65 + 100, 2);
     assert_stream(&stream, "FATAL bad-request\n");
+}
+
+/* As many as 10,000, in one piece. */
+static void ten_thousand_definitions_are_one_error(void **state)
+{
+    static struct bytes stream;
+    char *flood = malloc(10000 * 20), *text;
+    size_t len = 0;
+
+    assert_non_null(flood);
+    for (int i = 0; i < 10000; i++) {
+        stream.len = 0;
+        append_slice(&stream, 65 + i, 2);
+        memcpy(flood + len, stream.bytes, stream.len);
+        len += stream.len;
+    }
+    text = transcript(dialect_named(DIALECT), flood, len, ALL_AT_ONCE);
+    assert_string_equal(text, "FATAL bad-request\n");
+    free(text);
+    free(flood);
+}
+
+/* If the second call looked at the first bytes again it would find another length. */
+static void what_was_looked_at_is_not_looked_at_again(void **state)
+{
+    const struct dialect *gob = dialect_named(DIALECT);
+    struct codec *codec = gob->codec_create();
+    struct request request = {.verb = VERBS};
+    size_t used;
+
+    assert_int_equal(gob->decode(codec, CHAT_TYPE CHAT, sizeof CHAT_TYPE + 2, &used, &request), DECODED_MORE);
+    assert_int_equal(used, sizeof CHAT_TYPE - 1);
+    assert_int_equal(gob->decode(codec, "\0\0\0\0\0\0\0", 7, &used, &request), DECODED_MORE);
+    assert_int_equal(used, 0);
+    gob->codec_destroy(codec);
 }
 
 /* One definition of 16384 bytes at most, or several together. */
@@ -217,8 +250,9 @@ static void definitions_are_limited_in_bytes(void **state)
 {
     static struct bytes stream;
     static char body[9000] = "\xff\x81\2\1\1\xfe\x23\x0a"; /* a slice's name of 8970 bytes */
+    static const char end[5] = {0, 1, 4, 0, 0};
 
-    memcpy(body + 8 + 8970, "\0\1\4\0\0", 5);
+    memcpy(body + 8 + 8970, end, sizeof end);
     stream.len = 0;
     append_message(&stream, body, 8 + 8970 + 5);
     assert_stream(&stream, "");
@@ -653,7 +687,9 @@ static const struct CMUnitTest tests[] = {
                "\x12\xff\x81\3" COMMON "\1\1\1\1X\1\4\0\0\0"
                "\3\xff\x82\0",
                "ERROR bad-request\n"),
-    cmocka_unit_test(the_10000th_definition_is_not_reached),
+    cmocka_unit_test(a_hundred_types_may_be_defined_and_no_more),
+    cmocka_unit_test(ten_thousand_definitions_are_one_error),
+    cmocka_unit_test(what_was_looked_at_is_not_looked_at_again),
     cmocka_unit_test(definitions_are_limited_in_bytes),
     cmocka_unit_test(a_struct_of_257_fields_is_refused),
     cmocka_unit_test(nesting_is_limited),

@@ -23,7 +23,7 @@ struct stream {
     size_t len;
 };
 
-/* What streams are made of.  Both dialects get all of it: one's request is the other's nonsense. */
+/* What streams are made of.  All dialects get all of it: one's request is the other's nonsense. */
 static const char *const fragments[] = {
     "{\"type\":\"join\",\"data\":\"Alice\",\"key\":\"k\",\"echo\":true}",
     "{\"type\":\"chat\",\"data\":\"}{\\\"\\\\\",\"ref\":\"r1\"}\n",
@@ -68,6 +68,32 @@ static const char *const fragments[] = {
     "\xff\xfa",
     "\xff\xf1",
     "\t \n",
+};
+
+/* What streams of gobs are made of: nothing else keeps a decoder of gobs going. */
+#define GOB(literal)                 \
+    {                                \
+        literal, sizeof(literal) - 1 \
+    }
+
+static const struct gob {
+    const char *bytes;
+    size_t len;
+} gobs[] = {
+    /* Message, as 65; Node { Next *Node; Any interface{} }, as 66; [][]..., as 67 */
+    GOB("\x35\xff\x81\3\1\1\7Message\1\xff\x82\0\1\3\1\4Type\1\4\0\1\6Sender\1\x0c\0\1\7Content\1\x0c\0\0\0"),
+    GOB("\x24\xff\x83\3\1\1\4Node\1\xff\x84\0\1\2\1\4Next\1\xff\x84\0\1\3"
+        "Any\1\x10\0\0\0"),
+    GOB("\x0d\xff\x85\2\1\2\xff\x86\0\1\xff\x86\0\0"),
+    GOB("\x0c\xff\x82\1\2\1\5"
+        "alice\0"),
+    GOB("\x0a\xff\x82\3\5hello\0"),
+    GOB("\x05\xff\x82\1\4\0"),
+    GOB("\3\xff\x82\0"),
+    GOB("\x07\xff\x84\1\1\0\0\0"),
+    GOB("\x0c\xff\x84\2\3int\4\2\0\0\0"),
+    GOB("\x07\xff\x86\0\2\1\0\0"),
+    GOB("\3\4\0\6"),
 };
 
 static void append(struct stream *stream, const char *bytes, size_t len)
@@ -116,12 +142,27 @@ static void append_fragment(struct stream *stream, uint64_t *random)
         append(stream, fragment, strlen(fragment));
 }
 
+static void append_gob(struct stream *stream, uint64_t *random)
+{
+    const struct gob *gob = &gobs[random_below(random, sizeof gobs / sizeof *gobs)];
+
+    append(stream, gob->bytes, gob->len);
+}
+
+/* One in four is of gobs, which are defined first. */
 static void make_stream(struct stream *stream, uint64_t *random)
 {
     size_t fragments_left = 1 + random_below(random, 30);
+    bool of_gobs = random_below(random, 4) == 0;
 
     stream->len = 0;
+    for (size_t i = 0; of_gobs && i < 3; i++)
+        append(stream, gobs[i].bytes, gobs[i].len);
     while (fragments_left-- > 0) {
+        if (of_gobs) {
+            append_gob(stream, random);
+            continue;
+        }
         if (random_below(random, 400) == 0)
             append_long(stream, random);
         else if (random_below(random, 50) == 0)
