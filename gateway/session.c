@@ -758,6 +758,7 @@ void session_read(struct session *session)
     for (int n = 0; session->state != SESSION_CLOSED && session->doing == DOING_NOTHING; n++) {
         struct request request = {.verb = VERBS};
         size_t used = 0, given;
+        const char *bytes;
 
         if (session->sessions->draining || conn_is_slow(session->conn) || session->n_chats >= CHATS_MAX)
             return;
@@ -766,8 +767,8 @@ void session_read(struct session *session)
             return;
         }
         given = evbuffer_get_length(input);
-        decoded = session->dialect->decode(session->codec, (const char *)evbuffer_pullup(input, -1), given,
-                                           &used, &request);
+        bytes = given ? (const char *)evbuffer_pullup(input, -1) : ""; /* never NULL: decoders add to it */
+        decoded = session->dialect->decode(session->codec, bytes, given, &used, &request);
         evbuffer_drain(input, used);
         if (decoded == DECODED_MORE) {
             if (!session->dialect->quiet || at_end)

@@ -1,0 +1,92 @@
+/*
+ * event_fuzz: any bytes, as an event's body (behind the first byte, which is the lane) and as its live form.
+ *
+ * What is taken for an event is one: the body made from it again gives the same, and every dialect can say
+ * it.
+ */
+
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "dialect.h"
+#include "event.h"
+#include "fuzz.h"
+
+static void check_word(const char *word)
+{
+    REQUIRE(*word);
+    REQUIRE(!strpbrk(word, " \t\r\n\x7f"));
+    REQUIRE(text_is_utf8(word, strlen(word)));
+}
+
+static void check_text(const char *text)
+{
+    char *copy = strdup(text);
+
+    REQUIRE(copy && text_clean(copy));
+    REQUIRE(strcmp(copy, text) == 0);
+    free(copy);
+}
+
+static void check_same(const struct event *event, const struct event *again)
+{
+    REQUIRE(again);
+    REQUIRE(again->id == event->id && again->prev == event->prev && again->direct == event->direct);
+    REQUIRE(strcmp(again->from, event->from) == 0 && strcmp(again->session, event->session) == 0);
+    REQUIRE(strcmp(again->place, event->place) == 0 && strcmp(again->text, event->text) == 0);
+}
+
+static void check_round(const struct event *event)
+{
+    char *body = event_body(event->from, event->session, event->direct ? NULL : event->place,
+                            event->direct ? event->place : NULL, event->text);
+    struct event *again;
+
+    REQUIRE(body);
+    again = event_from_body(event->id, event->prev, body, strlen(body));
+    check_same(event, again);
+    event_drop(again);
+    free(body);
+}
+
+static void check_said(const struct event *event)
+{
+    for (int i = 0; i < DIALECTS_MAX && dialects[i]; i++) {
+        struct evbuffer *out = evbuffer_new();
+
+        REQUIRE(out);
+        dialects[i]->encode_event(event, out);
+        REQUIRE(evbuffer_get_length(out) > 0);
+        evbuffer_free(out);
+    }
+}
+
+/* Takes `event`, which may be NULL. */
+static void check(struct event *event)
+{
+    if (!event)
+        return;
+    check_word(event->from);
+    check_word(event->session);
+    check_word(event->place);
+    check_text(event->text);
+    check_round(event);
+    check_said(event);
+    event_drop(event);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    unsigned lane = size ? data[0] % LANES : 0;
+    size_t len = size ? size - 1 : 0;
+    char *bytes = len ? malloc(len) : strdup("");
+
+    REQUIRE(bytes);
+    if (len)
+        memcpy(bytes, data + 1, len);
+    check(event_from_body(id_make(1700000000000, lane, 7), 0, bytes, len));
+    check(event_from_live(lane, bytes, len));
+    free(bytes);
+    return 0;
+}
