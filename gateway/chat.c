@@ -83,7 +83,8 @@ static struct draft *draft_create(struct session *session, struct member *member
         abort();
     strcpy(draft->chain, chain);
     draft->lane = chain_lane(chain);
-    draft->body = event_body(session->shown, session->id, member ? hub_room_name(member->room) : NULL, to, text);
+    draft->body =
+        event_body(session->shown, session->id, member ? hub_room_name(member->room) : NULL, to, text);
     *draft->chat = (struct chat){.token = session->sessions->next_token++,
                                  .session = session,
                                  .member = member,
@@ -108,7 +109,8 @@ static void publish(struct session *session, struct draft *draft)
     DL_APPEND(session->chats, chat);
     session->n_chats++;
     chain_channel(draft->chain, channel);
-    if (!bus_publish(sessions->bus, draft->lane, draft->chain, channel, draft->digest, draft->body, chat->token))
+    if (!bus_publish(sessions->bus, draft->lane, draft->chain, channel, draft->digest, draft->body,
+                     chat->token))
         chat_published(chat, false, 0);
     draft_destroy(draft);
 }
@@ -169,11 +171,10 @@ static enum verb verb_of(const struct chat *chat)
 
 static void acknowledge(struct chat *chat)
 {
-    session_reply(chat->session, &(struct reply){.kind = REPLY_ACK,
-                                                 .verb = verb_of(chat),
-                                                 .ref = chat->ref,
-                                                 .word = chat->word,
-                                                 .id = chat->id});
+    session_reply(
+        chat->session,
+        &(struct reply){
+            .kind = REPLY_ACK, .verb = verb_of(chat), .ref = chat->ref, .word = chat->word, .id = chat->id});
     chat_destroy(chat);
 }
 

@@ -82,7 +82,8 @@ void presence_reclaim(struct presence *presence, const struct claim *claim, cons
 bool presence_who(struct presence *presence, const char *room, uint64_t token);
 bool presence_rooms(struct presence *presence, uint64_t token);
 
-/* Asks whether somebody, anywhere, holds the (folded) name.  Answered by ops->found; false: not to be had now. */
+/* Asks whether somebody, anywhere, holds the (folded) name.  Answered by ops->found; false: not to be had
+ * now. */
 bool presence_find(struct presence *presence, const char *name, uint64_t token);
 
 /* How many calls are without an answer. */

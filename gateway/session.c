@@ -11,7 +11,6 @@
 #include "log.h"
 #include "settings.h"
 
-#define REQUESTS_A_TURN 32
 #define LOGOUT_SECONDS 1 /* who leaves waits no longer */
 #define BIT(state) (1u << (state))
 
@@ -93,8 +92,7 @@ void session_error(struct session *session, enum verb verb, const char *ref, con
                                            .text = text ? text : error_sentence(code)});
 }
 
-/* The request under way ends with an error. */
-static void refuse(struct session *session, enum error_code code, const char *text)
+void session_refuse(struct session *session, enum error_code code, const char *text)
 {
     session_error(session, session->verb, session->ref, session->word, code, text);
     session_done(session);
@@ -130,12 +128,14 @@ void session_done(struct session *session)
         conn_again(session->conn);
 }
 
-static void begin(struct session *session, enum doing doing, const struct request *request)
+void session_begin(struct session *session, enum doing doing, const struct request *request)
 {
     session->doing = doing;
     session->verb = request->verb;
     session->word = request->word;
     session->ref = request->ref ? strdup(request->ref) : NULL;
+    if (doing == DOING_LOGIN)
+        set_state(session, SESSION_LOGGING_IN);
 }
 
 /* Closing ------------------------------------------------------------------------------------------------ */
@@ -209,6 +209,10 @@ void session_log_out(struct session *session, enum error_code last)
 {
     session->doing = DOING_LOGOUT;
     session->last = last;
+    if (session->state == SESSION_NEW) {
+        end_log_out(session);
+        return;
+    }
     set_state(session, SESSION_LOGGING_OUT);
     if (!session->sessions->draining) /* then main.c has the clock */
         conn_set_timeout(session->conn, LOGOUT_SECONDS, false);
@@ -239,8 +243,7 @@ void session_timeout(struct session *session)
 
 /* Entering and leaving ----------------------------------------------------------------------------------- */
 
-/* Holds the room of the request under way, and goes on when it can be entered. */
-static void hold_room(struct session *session, const char *room)
+void session_hold_room(struct session *session, const char *room)
 {
     bool live;
 
@@ -276,13 +279,13 @@ void session_room_ready(struct session *session, bool good)
     if (good && session->since && id_lane(session->since) != hub_room_lane(session->room)) {
         if (session->doing == DOING_LOGIN)
             set_state(session, SESSION_NEW);
-        refuse(session, ERROR_BAD_REQUEST, "\"since\" is an id of another room.");
+        session_refuse(session, ERROR_BAD_REQUEST, "\"since\" is an id of another room.");
         return;
     }
     if (!good || !bus_lane_is_up(session->sessions->bus, 0)) {
         if (session->doing == DOING_LOGIN)
             set_state(session, SESSION_NEW);
-        refuse(session, ERROR_UNAVAILABLE, NULL);
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
     if (session->doing == DOING_LOGIN && !session->inbox_room) {
@@ -298,7 +301,7 @@ void session_room_ready(struct session *session, bool good)
     }
 }
 
-static struct member *find_member(const struct session *session, const char *room)
+struct member *session_find_member(const struct session *session, const char *room)
 {
     struct member *member;
 
@@ -311,7 +314,7 @@ static struct member *find_member(const struct session *session, const char *roo
 /* Enters the room that is held, in the hub.  Enters once: a room that it is in stays as it is. */
 static struct member *enter(struct session *session)
 {
-    struct member *member = find_member(session, hub_room_name(session->room));
+    struct member *member = session_find_member(session, hub_room_name(session->room));
 
     if (member)
         return member;
@@ -362,11 +365,11 @@ static void log_in_refused(struct session *session, enum presence_result result)
     set_state(session, SESSION_NEW);
     if (result == PRESENCE_TAKEN) {
         snprintf(text, sizeof text, "The name %s is taken.", session->shown);
-        refuse(session, ERROR_USERNAME_TAKEN, text);
+        session_refuse(session, ERROR_USERNAME_TAKEN, text);
     } else if (result == PRESENCE_ACCOUNT) {
-        refuse(session, ERROR_PASSWORD_REQUIRED, NULL);
+        session_refuse(session, ERROR_PASSWORD_REQUIRED, NULL);
     } else {
-        refuse(session, ERROR_UNAVAILABLE, NULL);
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
     }
 }
 
@@ -442,7 +445,7 @@ void session_presence(struct session *session, enum presence_result result, long
             end_log_out(session);
     } else if (result !=
                PRESENCE_OK) { /* full; or the name is lost, and the session is about to hear of it */
-        refuse(session, ERROR_UNAVAILABLE, NULL);
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
     } else if (session->doing == DOING_LEAVE) {
         left(session);
     } else {
@@ -481,7 +484,7 @@ void session_listed(struct session *session, long count, const char **names, con
     if (session->doing != DOING_WHO && session->doing != DOING_ROOMS)
         return;
     if (!names) {
-        refuse(session, ERROR_UNAVAILABLE, NULL);
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
     session_reply(session, &reply);
@@ -493,304 +496,9 @@ void session_found(struct session *session, bool known, bool held)
     if (session->doing != DOING_DIRECT)
         return;
     if (!known)
-        refuse(session, ERROR_UNAVAILABLE, NULL);
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
     else if (held)
         chat_send_direct(session);
     else
         chat_find_direct(session);
-}
-
-/* The verbs.  The dispatcher has checked state and rate. ------------------------------------------------- */
-
-/* Of these, too many in a row close the connection. */
-static bool is_mistake(enum error_code code)
-{
-    return code == ERROR_BAD_REQUEST || code == ERROR_UNKNOWN_COMMAND || code == ERROR_TOO_LONG ||
-           code == ERROR_USERNAME_INVALID || code == ERROR_ROOM_INVALID || code == ERROR_AUTH_FAILED;
-}
-
-/* An error in the answer to a request that was not begun. */
-static void reject(struct session *session, const struct request *request, enum error_code code,
-                   const char *text)
-{
-    session->rejected = true;
-    if (is_mistake(code))
-        session->errors++;
-    session_error(session, request->verb, request->ref, request->word, code, text);
-}
-
-/* Reads the room and since of a request.  False: it was answered with an error. */
-static bool read_room(struct session *session, const struct request *request, const char *fallback,
-                      char *room)
-{
-    session->since = 0;
-    if (!room_fold(request->room ? request->room : fallback, room)) {
-        reject(session, request, ERROR_ROOM_INVALID, NULL);
-        return false;
-    }
-    if (request->since && !id_from_decimal(request->since, &session->since)) {
-        reject(session, request, ERROR_BAD_REQUEST, "\"since\" is no id.");
-        return false;
-    }
-    return true;
-}
-
-static void do_login(struct session *session, const struct request *request)
-{
-    char room[ROOM_MAX_BYTES];
-
-    if (!name_fold(request->name, session->name)) {
-        reject(session, request, ERROR_USERNAME_INVALID, NULL);
-        return;
-    }
-    if (request->password) {
-        reject(session, request, ERROR_UNAVAILABLE,
-               "There are no accounts here yet: log in without a password.");
-        return;
-    }
-    if (!read_room(session, request, LOBBY, room))
-        return;
-    strcpy(session->shown, request->name);
-    strcpy(session->key, "-");
-    if (request->key)
-        digest_key(request->key, session->key);
-    session->echo = request->echo;
-    begin(session, DOING_LOGIN, request);
-    set_state(session, SESSION_LOGGING_IN);
-    hold_room(session, room);
-}
-
-/* Reads the text of a request.  False: it was answered with an error. */
-static bool read_text(struct session *session, const struct request *request, char text[REQUEST_MAX_BYTES + 1])
-{
-    snprintf(text, REQUEST_MAX_BYTES + 1, "%s", request->text);
-    if (text_clean(text))
-        return true;
-    reject(session, request, ERROR_BAD_REQUEST,
-           "A text is 1 to 4096 bytes of UTF-8 without control characters.");
-    return false;
-}
-
-static void do_chat(struct session *session, const struct request *request)
-{
-    struct member *member = session->current;
-    char text[REQUEST_MAX_BYTES + 1], room[ROOM_MAX_BYTES];
-
-    if (request->room) {
-        if (!room_fold(request->room, room)) {
-            reject(session, request, ERROR_ROOM_INVALID, NULL);
-            return;
-        }
-        member = find_member(session, room);
-    }
-    if (!member) {
-        reject(session, request, ERROR_NOT_IN_ROOM, NULL);
-        return;
-    }
-    if (read_text(session, request, text))
-        chat_say(session, member, text, request->ref, request->word);
-}
-
-static void do_direct(struct session *session, const struct request *request)
-{
-    char text[REQUEST_MAX_BYTES + 1];
-    struct direct *direct;
-
-    if (!read_text(session, request, text))
-        return;
-    direct = calloc(1, sizeof *direct);
-    if (!direct || !(direct->to = strdup(request->to)) || !(direct->text = strdup(text)))
-        abort();
-    begin(session, DOING_DIRECT, request);
-    session->direct = direct;
-    if (!name_fold(request->to, direct->name))
-        refuse(session, ERROR_NO_SUCH_USER, NULL);
-    else if (!presence_find(session->sessions->presence, direct->name, session->serial))
-        refuse(session, ERROR_UNAVAILABLE, NULL);
-}
-
-static void do_join(struct session *session, const struct request *request)
-{
-    char room[ROOM_MAX_BYTES];
-
-    if (!read_room(session, request, "", room))
-        return;
-    if (session->n_members >= SESSION_ROOMS_MAX && !find_member(session, room)) {
-        reject(session, request, ERROR_BAD_REQUEST, "Nobody is in more than 100 rooms at once.");
-        return;
-    }
-    begin(session, request->verb == VERB_MOVE ? DOING_MOVE : DOING_JOIN, request);
-    hold_room(session, room);
-}
-
-static void do_leave(struct session *session, const struct request *request)
-{
-    char room[ROOM_MAX_BYTES];
-    struct member *member;
-
-    if (!read_room(session, request, "", room))
-        return;
-    member = find_member(session, room);
-    if (!member) {
-        reject(session, request, ERROR_NOT_IN_ROOM, NULL);
-        return;
-    }
-    begin(session, DOING_LEAVE, request);
-    session->leaving = member;
-    session_go_on(session);
-}
-
-static void do_logout(struct session *session, const struct request *request)
-{
-    begin(session, DOING_LOGOUT, request);
-    if (session->state == SESSION_NEW)
-        end_log_out(session);
-    else
-        session_log_out(session, ERROR_NONE);
-}
-
-static void do_who(struct session *session, const struct request *request)
-{
-    char room[ROOM_MAX_BYTES];
-
-    if (!request->room && !session->current) {
-        reject(session, request, ERROR_NOT_IN_ROOM, NULL);
-        return;
-    }
-    if (!read_room(session, request, session->current ? hub_room_name(session->current->room) : "", room))
-        return;
-    begin(session, DOING_WHO, request);
-    session->listed = strdup(room);
-    if (!presence_who(session->sessions->presence, room, session->serial))
-        refuse(session, ERROR_UNAVAILABLE, NULL);
-}
-
-static void do_rooms(struct session *session, const struct request *request)
-{
-    begin(session, DOING_ROOMS, request);
-    if (!presence_rooms(session->sessions->presence, session->serial))
-        refuse(session, ERROR_UNAVAILABLE, NULL);
-}
-
-static void do_ping(struct session *session, const struct request *request)
-{
-    session_reply(session, &(struct reply){.kind = REPLY_PONG,
-                                           .verb = VERB_PING,
-                                           .ref = request->ref,
-                                           .word = request->word});
-}
-
-static void do_help(struct session *session, const struct request *request)
-{
-    session_reply(session, &(struct reply){.kind = REPLY_HELP, .verb = VERB_HELP, .ref = request->ref});
-}
-
-static const struct {
-    unsigned states;
-    double cost; /* of the rate limit: what reads Redis costs 4 */
-    void (*handle)(struct session *session, const struct request *request);
-} verbs[VERBS] = {
-    [VERB_LOGIN] = {BIT(SESSION_NEW), 4, do_login},
-    [VERB_CHAT] = {BIT(SESSION_ACTIVE), 1, do_chat},
-    [VERB_DIRECT] = {BIT(SESSION_ACTIVE), 1, do_direct},
-    [VERB_JOIN] = {BIT(SESSION_ACTIVE), 4, do_join},
-    [VERB_MOVE] = {BIT(SESSION_ACTIVE), 4, do_join},
-    [VERB_LEAVE] = {BIT(SESSION_ACTIVE), 4, do_leave},
-    [VERB_LOGOUT] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 0, do_logout},
-    [VERB_WHO] = {BIT(SESSION_ACTIVE), 4, do_who},
-    [VERB_ROOMS] = {BIT(SESSION_ACTIVE), 4, do_rooms},
-    [VERB_PING] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 1, do_ping},
-    [VERB_HELP] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 1, do_help},
-};
-
-/* The input ---------------------------------------------------------------------------------------------- */
-
-/* A bucket that holds `burst` and gets `rate` a second. */
-static bool within_rate(struct session *session, double cost)
-{
-    const struct settings *settings = session->sessions->settings;
-    uint64_t now;
-
-    if (settings->rate == 0)
-        return true;
-    if (cost > (double)settings->burst)
-        cost = (double)settings->burst; /* a small bucket makes it wait, not impossible */
-    now = monotonic_ms();
-    session->tokens += (double)(now - session->tokens_at) * (double)settings->rate / 1000;
-    if (session->tokens > (double)settings->burst)
-        session->tokens = (double)settings->burst;
-    session->tokens_at = now;
-    if (session->tokens < cost)
-        return false;
-    session->tokens -= cost;
-    return true;
-}
-
-static void dispatch(struct session *session, const struct request *request)
-{
-    session->rejected = false;
-    if (!within_rate(session, verbs[request->verb].cost))
-        reject(session, request, ERROR_RATE_LIMITED, NULL);
-    else if (verbs[request->verb].states & BIT(session->state))
-        verbs[request->verb].handle(session, request);
-    else
-        reject(session, request,
-               session->state == SESSION_NEW ? ERROR_LOGIN_REQUIRED : ERROR_ALREADY_LOGGED_IN, NULL);
-    if (!session->rejected)
-        session->errors = 0;
-}
-
-/* Nothing more will come, and what came is answered. */
-static void end_of_input(struct session *session)
-{
-    if (session->state == SESSION_ACTIVE)
-        session_log_out(session, ERROR_NONE);
-    else
-        session_close(session, ERROR_NONE, "eof", true);
-}
-
-void session_read(struct session *session)
-{
-    struct evbuffer *input = conn_input(session->conn);
-    enum decoded decoded = DECODED_REQUEST;
-    bool at_end = false;
-
-    for (int n = 0; session->state != SESSION_CLOSED && session->doing == DOING_NOTHING; n++) {
-        struct request request = {.verb = VERBS};
-        size_t used = 0, given;
-        const char *bytes;
-
-        if (session->sessions->draining || conn_is_slow(session->conn) || session->n_chats >= CHATS_MAX)
-            return;
-        if (n == REQUESTS_A_TURN) {
-            conn_again(session->conn);
-            return;
-        }
-        given = evbuffer_get_length(input);
-        bytes = given ? (const char *)evbuffer_pullup(input, -1) : ""; /* never NULL: decoders add to it */
-        decoded = session->dialect->decode(session->codec, bytes, given, &used, &request);
-        evbuffer_drain(input, used);
-        if (decoded == DECODED_MORE) {
-            if (!session->dialect->quiet || at_end)
-                break;
-            conn_set_quiet(session->conn, used < given ? session->dialect->quiet_ms : 0);
-            if (!session->eof)
-                break;
-            at_end = true; /* it will be quiet from here on */
-            session->dialect->quiet(session->codec);
-            continue;
-        }
-        if (decoded == DECODED_REQUEST)
-            dispatch(session, &request);
-        else if (within_rate(session, 1))
-            reject(session, &request, request.error, request.reason);
-        else
-            reject(session, &request, ERROR_RATE_LIMITED, NULL);
-        if (decoded == DECODED_FATAL)
-            session_close(session, ERROR_NONE, error_name(request.error), true);
-        else if (session->errors >= ERRORS_MAX)
-            session_close(session, ERROR_NONE, "too-many-errors", true);
-    }
-    if (session->state != SESSION_CLOSED && session->doing == DOING_NOTHING && session->eof)
-        end_of_input(session);
 }

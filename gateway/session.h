@@ -12,8 +12,8 @@
  * the order of the requests.  Chats alone do not wait: any number may be in flight, and their acks follow the
  * room's order.
  *
- * session.c has the state machine and the table of verbs, chat.c what becomes of a chat, sessions.c the set,
- * and what the bus, the hub, presence and conns tell it.
+ * session.c has the state machine, requests.c the table of verbs, chat.c what becomes of a chat, sessions.c
+ * the set, and what the bus, the hub, presence and conns tell it.
  */
 
 #include <stdbool.h>
@@ -108,18 +108,18 @@ struct session {
     size_t n_chats;
 
     enum doing doing;
-    char *ref;         /* of the request under way, or NULL */
-    const char *word;  /* the same */
-    enum verb verb;    /* of the request under way */
-    struct room *room; /* being entered: held */
-    event_id since;    /* to go on from there */
+    char *ref;               /* of the request under way, or NULL */
+    const char *word;        /* the same */
+    enum verb verb;          /* of the request under way */
+    struct room *room;       /* being entered: held */
+    event_id since;          /* to go on from there */
     struct room *inbox_room; /* the same at log-in, for the inbox */
     event_id inbox_since;
     struct member *leaving;
-    long entered_count;   /* DOING_MOVE: how many are in the room that was entered */
-    char *listed;         /* the room of DOING_WHO */
-    bool asked;           /* presence was asked for the last step */
-    enum error_code last; /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
+    long entered_count;    /* DOING_MOVE: how many are in the room that was entered */
+    char *listed;          /* the room of DOING_WHO */
+    bool asked;            /* presence was asked for the last step */
+    enum error_code last;  /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
     struct draft *stalled; /* DOING_CHAT */
     struct direct *direct; /* DOING_DIRECT */
 
@@ -192,9 +192,6 @@ struct session *session_by_id(struct sessions *sessions, const char *id);
 
 /* session.c ---------------------------------------------------------------------------------------------- */
 
-/* Handles what has arrived, up to a budget. */
-void session_read(struct session *session);
-
 /*
  * The one way out: tells the client `tell` unless that is ERROR_NONE, leaves its rooms, releases its name if
  * `holds_name`, and closes.  `reason` is for the log.
@@ -223,8 +220,23 @@ void session_found(struct session *session, bool known, bool held);
 void session_go_on(struct session *session);
 void session_timeout(struct session *session);
 
-/* The request under way is done: the input goes on. */
+/* A request is under way; log-in has begun, if it is that. */
+void session_begin(struct session *session, enum doing doing, const struct request *request);
+
+/* It is done, or ends with an error (`text` as above): the input goes on. */
 void session_done(struct session *session);
+void session_refuse(struct session *session, enum error_code code, const char *text);
+
+/* Holds the room of the request under way, which goes on when it can be entered. */
+void session_hold_room(struct session *session, const char *room);
+
+/* The session in this (folded) room; NULL: it is not there. */
+struct member *session_find_member(const struct session *session, const char *room);
+
+/* requests.c --------------------------------------------------------------------------------------------- */
+
+/* Handles what has arrived, up to a budget. */
+void session_read(struct session *session);
 
 /* chat.c ------------------------------------------------------------------------------------------------- */
 
@@ -235,8 +247,8 @@ void chat_say(struct session *session, struct member *member, const char *text, 
 /* The same to the user that session->direct names, for the request under way. */
 void chat_send_direct(struct session *session);
 
-/* The user is not there: if session->direct is a retry of one that was sent it is acknowledged, else the answer
- * is no-such-user. */
+/* The user is not there: if session->direct is a retry of one that was sent it is acknowledged, else the
+ * answer is no-such-user. */
 void chat_find_direct(struct session *session);
 
 /* Publishes what waited for the lane.  False: it is full again. */
