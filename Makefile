@@ -2,13 +2,14 @@
 
 BUILD ?= build
 GATEWAYS ?= 2
+SECONDS ?= 60
 PYTHON := /usr/bin/python3
 
 # Each is taken as typed: a "$" in it is not make's.
 override SQL := $(value SQL)
 export SQL GATEWAYS
 
-.PHONY: help up build test test-docker lint psql audit settings clean install-run install-test install-lint
+.PHONY: help up build test test-docker lint fuzz psql audit settings clean install-run install-test install-lint install-fuzz
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
@@ -17,6 +18,7 @@ help:
 	@echo 'make test      run every suite, plainly and with sanitizers'
 	@echo 'make test-docker  run docker-compose.yml under another name and test it from outside'
 	@echo 'make lint      formatting and static analysis'
+	@echo 'make fuzz      let each parser meet made-up input for SECONDS=60, as long as you like'
 	@echo 'make settings  write docs/SETTINGS.md from the table in the code'
 	@echo 'make clean     remove the builds; the data in .local stays'
 
@@ -36,6 +38,9 @@ test-docker:
 lint: install-lint
 	@tests/lint.sh $(BUILD)-clang
 
+fuzz: install-fuzz
+	@exec $(PYTHON) tests/fuzz/run.py --build $(BUILD)-fuzz --seconds $(SECONDS)
+
 psql:
 	@exec $(PYTHON) deploy/history.py psql
 
@@ -47,7 +52,7 @@ settings: build
 	@mv docs/SETTINGS.md.new docs/SETTINGS.md
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-clang
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-clang $(BUILD)-fuzz
 
 install-run:
 	@deploy/install.sh build run
@@ -57,3 +62,6 @@ install-test:
 
 install-lint:
 	@deploy/install.sh build lint
+
+install-fuzz:
+	@deploy/install.sh build fuzz

@@ -64,14 +64,21 @@ static void check(const struct answer *answer, size_t len)
     }
 }
 
+/* How much of `size` bytes has come after the next read; all of it comes last. */
+static size_t next_len(size_t len, size_t size)
+{
+    size_t step = len < BYTE_BY_BYTE ? 1 : STEP;
+
+    return len < size && len + step > size ? size : len + step;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct answer before = {.header = PROXY_HEADER_MORE};
 
-    for (size_t len = 0; len <= size; len += len < BYTE_BY_BYTE || len == size ? 1 : STEP) {
-        struct answer answer;
+    for (size_t len = 0; len <= size; len = next_len(len, size)) {
+        struct answer answer = ask(data, len);
 
-        answer = ask(data, len);
         check(&answer, len);
         if (before.header != PROXY_HEADER_MORE)
             REQUIRE(answer.header == before.header);
@@ -79,8 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             REQUIRE(answer.used == before.used && strcmp(answer.address, before.address) == 0);
         REQUIRE(answer.begins || !before.begins);
         before = answer;
-        if (len < size && len >= BYTE_BY_BYTE && len + STEP > size)
-            len = size - STEP; /* all of it comes last */
     }
     return 0;
 }
