@@ -359,7 +359,7 @@ static void answer(struct play *play, const struct request *request)
 static enum decoded decode(struct play *play, struct request *request)
 {
     size_t len = play->end - play->start, used = 0;
-    char *copy = malloc(len + !len), *bytes = len ? copy : copy + 1; /* no byte of it may be read */
+    char *copy = calloc(1, len + !len), *bytes = len ? copy : copy + 1; /* no byte of it may be read */
     enum decoded decoded;
 
     REQUIRE(copy);

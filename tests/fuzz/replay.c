@@ -30,7 +30,7 @@ static void play_file(const char *before, const char *path)
 
     if (!file || !bytes)
         give_up(path);
-    memcpy(bytes, before, before_len);
+    strcpy((char *)bytes, before);
     len = before_len + fread(bytes + before_len, 1, FILE_MAX_BYTES, file);
     if (ferror(file))
         give_up(path);
