@@ -6,8 +6,10 @@
  *     how many bytes a piece of it has at most (0: it comes at once)
  *     a seed for the pieces' lengths
  *     after how many bytes, again and again, the client is silent (0: only at the end)
- *     how many log-ins are refused before one succeeds (its two lowest bits); whether pieces are looked at
- *     twice, as when a request has been answered (the next one)
+ *     bits: how many log-ins are refused before one succeeds (the lowest two); whether pieces are looked at
+ *     twice, as when a request has been answered; whether spaces of what is said become newlines, as only
+ *     some dialects can say them; whether an asterisk and a byte stand for 1024 of that byte, by which short
+ *     inputs meet the limits
  *
  * The stream is played as session.c does it, in one piece and in many; both must say the same.  What is
  * understood is answered, and what may be said is said, so that the encoders meet what clients make up.
@@ -23,6 +25,8 @@
 #include "fuzz.h"
 
 #define HEADER_BYTES 4
+#define REPEATS 1024
+#define STREAM_MAX (3 * REQUEST_MAX_BYTES)
 #define PIECES_MAX 512 /* about; a piece is an allocation */
 #define HEARD_MAX 90   /* messages to one reader: it takes no more definitions than about these */
 #define AN_ID id_make(1700000000000, 3, 7)
@@ -31,7 +35,7 @@ struct header {
     size_t most, silence;
     uint64_t seed;
     unsigned refusals;
-    bool twice;
+    bool twice, spread, repeat;
 };
 
 /* One play of a stream. */
@@ -309,6 +313,8 @@ static void chat(struct play *play, const struct request *request)
     char folded[NAME_MAX_BYTES];
 
     snprintf(play->text, sizeof play->text, "%s", request->text);
+    for (char *at = play->text; play->header.spread && *at; at++)
+        *at = *at == ' ' ? '\n' : *at;
     if (!text_clean(play->text)) {
         refuse(play, request, ERROR_BAD_REQUEST, NULL);
     } else if (request->to && !name_fold(request->to, folded)) {
@@ -449,11 +455,30 @@ static char *run(const char *bytes, size_t len, struct header header, size_t *si
     return record;
 }
 
+/* The stream that is meant by `len` bytes; the caller frees it. */
+static char *unfold(const struct header *header, const uint8_t *data, size_t *len)
+{
+    char *stream = malloc(STREAM_MAX + REPEATS);
+    size_t n = 0;
+
+    REQUIRE(stream);
+    for (size_t i = 0; i < *len && n < STREAM_MAX; i++) {
+        if (header->repeat && data[i] == '*' && i + 1 < *len) {
+            memset(stream + n, data[++i], REPEATS);
+            n += REPEATS;
+        } else {
+            stream[n++] = (char)data[i];
+        }
+    }
+    *len = n;
+    return stream;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct header header, plain;
-    char *whole, *pieces;
-    size_t whole_size, pieces_size;
+    char *stream, *whole, *pieces;
+    size_t len = size - HEADER_BYTES, whole_size, pieces_size;
     unsigned char bytes[HEADER_BYTES];
 
     if (size < HEADER_BYTES)
@@ -464,14 +489,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .seed = bytes[1],
                              .silence = bytes[2],
                              .refusals = bytes[3] & 3,
-                             .twice = bytes[3] & 4};
+                             .twice = bytes[3] & 4,
+                             .spread = bytes[3] & 8,
+                             .repeat = bytes[3] & 16};
     plain = header;
     plain.most = 0;
     plain.twice = false;
-    whole = run((const char *)data + HEADER_BYTES, size - HEADER_BYTES, plain, &whole_size);
-    pieces = run((const char *)data + HEADER_BYTES, size - HEADER_BYTES, header, &pieces_size);
+    stream = unfold(&header, data + HEADER_BYTES, &len);
+    whole = run(stream, len, plain, &whole_size);
+    pieces = run(stream, len, header, &pieces_size);
     REQUIRE(whole_size == pieces_size && memcmp(whole, pieces, whole_size) == 0);
     free(whole);
     free(pieces);
+    free(stream);
     return 0;
 }
