@@ -16,6 +16,13 @@ int dialect_find(const char *name, size_t len)
     return -1;
 }
 
+enum decoded request_refuse(struct request *request, enum error_code error, const char *reason)
+{
+    request->error = error;
+    request->reason = reason;
+    return DECODED_ERROR;
+}
+
 static const struct {
     const char *name, *sentence;
 } errors[] = {

@@ -5,10 +5,11 @@
  * dialect: a wire protocol, as bytes in and requests out, events in and bytes out.
  *
  * A dialect knows no sockets, no rooms and no Redis; docs/PROTOCOLS.md has its bytes.  To add one, write
- * dialects/NAME.c and put it into the table in dialect.c: nothing else names a dialect.
+ * dialects/NAME.c and put it into the table in dialect.c: no logic asks which dialect a client speaks.  The
+ * default of HUBBUB_LISTEN and the lists of what is built, fuzzed and tested name them all, too.
  *
  *     bytes from the client -> decode -> request ...
- *     ... reply, event or notice -> encode_* -> encoded bytes, the same for all -> frame -> bytes to one client
+ *     ... reply, event or notice -> encode_* -> bytes, the same for all -> frame -> bytes to one client
  */
 
 #include <stdbool.h>
@@ -55,14 +56,14 @@ const char *error_name(enum error_code code);
 /* A sentence for a person, "That name is taken." */
 const char *error_sentence(enum error_code code);
 
-/* What clients can ask for.  session.c has the table of who may when, and what it costs. */
+/* What clients can ask for.  requests.c has the table of who may when, and what it costs. */
 enum verb {
-    VERB_LOGIN, /* name; optional password, key, room, since, echo */
-    VERB_CHAT,  /* text; optional room */
+    VERB_LOGIN,  /* name; optional password, key, room, since, echo */
+    VERB_CHAT,   /* text; optional room */
     VERB_DIRECT, /* to, text */
-    VERB_JOIN,  /* room; optional since: enter one more room */
-    VERB_MOVE,  /* room: enter it and leave the one where chats went so far */
-    VERB_LEAVE, /* room */
+    VERB_JOIN,   /* room; optional since: enter one more room */
+    VERB_MOVE,   /* room: enter it and leave the one where chats went so far */
+    VERB_LEAVE,  /* room */
     VERB_LOGOUT,
     VERB_WHO, /* optional room */
     VERB_ROOMS,
@@ -73,15 +74,14 @@ enum verb {
 
 /* One request.  The strings belong to the codec and last until its next call; NULL: not given. */
 struct request {
-    enum verb verb; /* with DECODED_ERROR: what was meant, or VERBS */
+    enum verb verb;        /* with DECODED_ERROR: what was meant, or VERBS */
     enum error_code error; /* with DECODED_ERROR: what is wrong */
-    const char
-        *reason; /* with DECODED_ERROR: a sentence that says it better than error_sentence(), or NULL */
+    const char *reason;    /* with DECODED_ERROR: a better sentence than error_sentence()'s, or NULL */
     const char *name, *password, *key, *room, *to, *text, *since;
-    const char *word; /* what the client calls the verb, for dialects that say it again; a constant, but with
-                         DECODED_ERROR it belongs to the codec, too */
-    const char *ref; /* also with DECODED_ERROR, if it could be read */
-    bool echo;       /* wants its own chats back */
+    const char *word; /* what the client calls the verb, for dialects that say it again; a constant, but
+                         with DECODED_ERROR it belongs to the codec, too */
+    const char *ref;  /* also with DECODED_ERROR, if it could be read */
+    bool echo;        /* wants its own chats back */
 };
 
 enum decoded {
@@ -90,6 +90,9 @@ enum decoded {
     DECODED_ERROR,   /* the bytes used were no request: request->error; the connection goes on */
     DECODED_FATAL,   /* the same, but nothing that follows can be understood: close */
 };
+
+/* Makes an error of `request`, but for its verb; `reason` may be NULL.  Returns DECODED_ERROR. */
+enum decoded request_refuse(struct request *request, enum error_code error, const char *reason);
 
 enum reply_kind {
     REPLY_WELCOME, /* name, room, id, count, names, gateway */
@@ -108,7 +111,7 @@ enum reply_kind {
 /* What one client is told, mostly in answer to a request.  Borrows everything. */
 struct reply {
     enum reply_kind kind;
-    enum verb verb;  /* what it answers; VERBS: nothing that is known */
+    enum verb verb;         /* what it answers; VERBS: nothing that is known */
     const char *ref, *word; /* of the request, or NULL */
     const char *name, *room, *text, *gateway;
     event_id id, after, until;
@@ -132,9 +135,9 @@ struct codec; /* what a dialect remembers of one connection */
 
 struct dialect {
     const char *name;
-    long idle_seconds; /* closes clients that send nothing for so long, unless the listener says otherwise; 0:
-                          never */
-    long quiet_ms; /* see quiet */
+    long idle_seconds;    /* closes clients that send nothing for so long, unless the listener says otherwise;
+                             0: never */
+    long quiet_ms;        /* see quiet */
     const char *greeting; /* said to who connects; NULL: nothing */
 
     /* NULL: no memory. */
@@ -164,8 +167,8 @@ struct dialect {
 
     /*
      * Makes what goes to one client of what was encoded for all of the dialect: takes the first message from
-     * `bytes`, appends it to `out` and returns how many bytes it took (0: there are no more).  *alone: it must
-     * reach the client in a write of its own.  NULL: what was encoded goes as it is.
+     * `bytes`, appends it to `out` and returns how many bytes it took (0: there are no more).  *alone: it
+     * must reach the client in a write of its own.  NULL: what was encoded goes as it is.
      */
     size_t (*frame)(struct codec *codec, const char *bytes, size_t len, struct evbuffer *out, bool *alone);
 };

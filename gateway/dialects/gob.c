@@ -50,16 +50,9 @@ static void codec_destroy(struct codec *codec)
     free(codec);
 }
 
-static enum decoded refuse(struct request *request, enum error_code error, const char *reason)
-{
-    request->error = error;
-    request->reason = reason;
-    return DECODED_ERROR;
-}
-
 static enum decoded refuse_all(struct request *request, enum error_code error, const char *reason)
 {
-    refuse(request, error, reason);
+    request_refuse(request, error, reason);
     return DECODED_FATAL;
 }
 
@@ -86,14 +79,14 @@ static enum decoded read_message(struct codec *codec, const struct gob_message *
     codec->wants_unsigned = message->has_unsigned_type;
     if (memchr(message->sender.bytes, '\0', message->sender.len) ||
         memchr(message->content.bytes, '\0', message->content.len))
-        return refuse(request, ERROR_BAD_REQUEST, "Sender and Content may not hold NUL bytes.");
+        return request_refuse(request, ERROR_BAD_REQUEST, "Sender and Content may not hold NUL bytes.");
     switch (message->type) {
     case TYPE_TEXT:
         return hold(codec, message->content) ? slash_read(codec->held, request)
-                                             : refuse(request, ERROR_UNAVAILABLE, NULL);
+                                             : request_refuse(request, ERROR_UNAVAILABLE, NULL);
     case TYPE_JOIN:
         if (!hold(codec, message->sender))
-            return refuse(request, ERROR_UNAVAILABLE, NULL);
+            return request_refuse(request, ERROR_UNAVAILABLE, NULL);
         request->verb = VERB_LOGIN;
         request->name = codec->held;
         return DECODED_REQUEST;
@@ -101,7 +94,8 @@ static enum decoded read_message(struct codec *codec, const struct gob_message *
         request->verb = VERB_LOGOUT;
         return DECODED_REQUEST;
     default:
-        return refuse(request, ERROR_BAD_REQUEST, "Type is 0 for a text, 1 for joining or 2 for leaving.");
+        return request_refuse(request, ERROR_BAD_REQUEST,
+                              "Type is 0 for a text, 1 for joining or 2 for leaving.");
     }
 }
 
@@ -127,7 +121,7 @@ static enum decoded decode(struct codec *codec, const char *bytes, size_t len, s
     }
     learn(codec, &message);
     if (found == GOB_OTHER)
-        return refuse(request, ERROR_BAD_REQUEST, message.reason);
+        return request_refuse(request, ERROR_BAD_REQUEST, message.reason);
     return read_message(codec, &message, request);
 }
 

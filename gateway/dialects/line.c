@@ -71,13 +71,6 @@ static const struct phrase phrases[] = {
     {.word = "QUIT", .verb = VERB_LOGOUT, .usage = "Say QUIT alone."},
 };
 
-static enum decoded refuse(struct request *request, enum error_code error, const char *reason)
-{
-    request->error = error;
-    request->reason = reason;
-    return DECODED_ERROR;
-}
-
 /* Reads the line `text`, which is not empty, in place. */
 static enum decoded read_line(char *text, struct request *request)
 {
@@ -87,8 +80,8 @@ static enum decoded read_line(char *text, struct request *request)
 
     if (phrase)
         return phrase_read(phrase, arguments, request);
-    return refuse(request, ERROR_UNKNOWN_COMMAND,
-                  "LOGIN, MSG, DM, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
+    return request_refuse(request, ERROR_UNKNOWN_COMMAND,
+                          "LOGIN, MSG, DM, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
 }
 
 static bool is_blank(const char *line, size_t len)
@@ -146,14 +139,14 @@ static enum decoded decode(struct codec *codec, const char *bytes, size_t len, s
     codec->held = NULL;
     found = next_line(codec, bytes, len, used, &line, &line_len);
     if (found == DECODED_ERROR)
-        return refuse(request, ERROR_TOO_LONG, "A line may have 16384 bytes at most.");
+        return request_refuse(request, ERROR_TOO_LONG, "A line may have 16384 bytes at most.");
     if (found == DECODED_MORE)
         return DECODED_MORE;
     if (memchr(line, '\0', line_len))
-        return refuse(request, ERROR_BAD_REQUEST, "A line may not hold NUL bytes.");
+        return request_refuse(request, ERROR_BAD_REQUEST, "A line may not hold NUL bytes.");
     codec->held = strndup(line, line_len);
     if (!codec->held)
-        return refuse(request, ERROR_UNAVAILABLE, NULL);
+        return request_refuse(request, ERROR_UNAVAILABLE, NULL);
     return read_line(codec->held, request);
 }
 

@@ -41,13 +41,6 @@ void objects_destroy(struct codec *codec)
     free(codec);
 }
 
-static enum decoded refuse(struct request *request, enum error_code error, const char *reason)
-{
-    request->error = error;
-    request->reason = reason;
-    return DECODED_ERROR;
-}
-
 /* An object as a request --------------------------------------------------------------------------------- */
 
 static const struct objects_form *form_find(const struct objects_grammar *grammar, const char *word,
@@ -111,14 +104,14 @@ static enum decoded read_object(const struct objects_grammar *grammar, const jso
         request->word = form->word;
     }
     if (ref && (!json_is_string(ref) || json_string_length(ref) > REF_MAX_BYTES))
-        return refuse(request, ERROR_BAD_REQUEST, "\"ref\" must be a string of at most 64 bytes.");
+        return request_refuse(request, ERROR_BAD_REQUEST, "\"ref\" must be a string of at most 64 bytes.");
     request->ref = json_string_value(ref);
     if (!request->word)
-        return refuse(request, ERROR_BAD_REQUEST, grammar->no_word);
+        return request_refuse(request, ERROR_BAD_REQUEST, grammar->no_word);
     if (!form)
-        return refuse(request, ERROR_UNKNOWN_COMMAND, NULL);
+        return request_refuse(request, ERROR_UNKNOWN_COMMAND, NULL);
     wrong = read_values(grammar, form, object, request);
-    return wrong ? refuse(request, ERROR_BAD_REQUEST, wrong) : DECODED_REQUEST;
+    return wrong ? request_refuse(request, ERROR_BAD_REQUEST, wrong) : DECODED_REQUEST;
 }
 
 /* The stream --------------------------------------------------------------------------------------------- */
@@ -176,10 +169,10 @@ static enum decoded finish(struct codec *codec, const struct objects_grammar *gr
 
     *codec = (struct codec){.place = BETWEEN};
     if (deep)
-        return refuse(request, ERROR_BAD_REQUEST, "JSON may be nested 64 deep at most.");
+        return request_refuse(request, ERROR_BAD_REQUEST, "JSON may be nested 64 deep at most.");
     codec->held = json_loadb(bytes, len, 0, NULL);
     if (!codec->held)
-        return refuse(request, ERROR_BAD_REQUEST, "That is not valid JSON.");
+        return request_refuse(request, ERROR_BAD_REQUEST, "That is not valid JSON.");
     return read_object(grammar, codec->held, request);
 }
 
@@ -195,11 +188,11 @@ enum decoded objects_decode(struct codec *codec, const struct objects_grammar *g
         start = skip(codec, bytes, len, &junk);
     *used = start;
     if (junk)
-        return refuse(request, ERROR_BAD_REQUEST, "Only JSON objects are expected here.");
+        return request_refuse(request, ERROR_BAD_REQUEST, "Only JSON objects are expected here.");
     while (codec->place != BETWEEN && codec->place != JUNK && start + codec->scanned < len) {
         if (codec->scanned == REQUEST_MAX_BYTES) {
             *used = len;
-            refuse(request, ERROR_TOO_LONG, "A request may have 16384 bytes at most.");
+            request_refuse(request, ERROR_TOO_LONG, "A request may have 16384 bytes at most.");
             return DECODED_FATAL;
         }
         if (scan(codec, bytes[start + codec->scanned++])) {

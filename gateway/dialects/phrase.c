@@ -38,8 +38,8 @@ static bool read_arguments(const struct phrase *phrase, char *arguments, struct 
 enum decoded phrase_read(const struct phrase *phrase, char *arguments, struct request *request)
 {
     if (!read_arguments(phrase, arguments, request)) {
-        *request = (struct request){.verb = VERBS, .error = ERROR_BAD_REQUEST, .reason = phrase->usage};
-        return DECODED_ERROR;
+        *request = (struct request){.verb = VERBS};
+        return request_refuse(request, ERROR_BAD_REQUEST, phrase->usage);
     }
     request->verb = phrase->verb;
     if (phrase->room)

@@ -204,9 +204,7 @@ static enum decoded refuse(const struct codec *codec, struct request *request, e
                            const char *reason)
 {
     request->verb = codec->logged_in ? VERBS : VERB_LOGIN; /* after which the name is asked for again */
-    request->error = error;
-    request->reason = reason;
-    return DECODED_ERROR;
+    return request_refuse(request, error, reason);
 }
 
 /* Cuts blanks from both ends of `text`. */

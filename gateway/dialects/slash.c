@@ -76,9 +76,8 @@ static enum decoded read_command(char *text, struct request *request)
     command = phrase_find(commands, N_COMMANDS, word);
     if (command)
         return phrase_read(command, text, request);
-    request->error = ERROR_UNKNOWN_COMMAND;
-    request->reason = "There is no such command: /help says which there are.";
-    return DECODED_ERROR;
+    return request_refuse(request, ERROR_UNKNOWN_COMMAND,
+                          "There is no such command: /help says which there are.");
 }
 
 enum decoded slash_read(char *text, struct request *request)

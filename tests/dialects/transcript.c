@@ -10,9 +10,9 @@
 #include <event2/buffer.h>
 
 static const char *const verbs[VERBS] = {
-    [VERB_LOGIN] = "LOGIN", [VERB_CHAT] = "CHAT",   [VERB_JOIN] = "JOIN",
-    [VERB_MOVE] = "MOVE",   [VERB_LEAVE] = "LEAVE", [VERB_LOGOUT] = "LOGOUT",
-    [VERB_WHO] = "WHO",     [VERB_ROOMS] = "ROOMS", [VERB_PING] = "PING",   [VERB_DIRECT] = "DIRECT", [VERB_HELP] = "HELP",
+    [VERB_LOGIN] = "LOGIN", [VERB_CHAT] = "CHAT",     [VERB_JOIN] = "JOIN", [VERB_MOVE] = "MOVE",
+    [VERB_LEAVE] = "LEAVE", [VERB_LOGOUT] = "LOGOUT", [VERB_WHO] = "WHO",   [VERB_ROOMS] = "ROOMS",
+    [VERB_PING] = "PING",   [VERB_DIRECT] = "DIRECT", [VERB_HELP] = "HELP",
 };
 
 uint64_t random_next(uint64_t *state)
