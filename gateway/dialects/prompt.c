@@ -45,6 +45,7 @@ struct codec {
     bool skipping;       /* the line was too long: go on behind the next newline */
     bool has_ended;      /* a line has ended: silence does not end one any more */
     bool quiet;          /* what was scanned is a line, unless more has come */
+    bool silenced;       /* silence has ended the last line: its own end may come yet */
     bool logged_in;
 };
 
@@ -174,6 +175,7 @@ static size_t skip(struct codec *codec, const char *bytes, size_t len)
         codec->has_ended = codec->has_ended || done;
     }
     codec->skipping = !done;
+    codec->silenced = codec->quiet;
     codec->scanned = done ? 0 : 1;
     codec->first = codec->next;
     return done ? end : end - 1;
@@ -229,6 +231,8 @@ static enum decoded read_line(struct codec *codec, const char *bytes, size_t len
         return refuse(codec, request, ERROR_UNAVAILABLE, NULL);
     if (strlen(codec->held) < text_len)
         return refuse(codec, request, ERROR_BAD_REQUEST, "A line may not hold NUL bytes.");
+    if (text_len == 0 && codec->silenced)
+        return DECODED_MORE; /* the end of the line before */
     if (strspn(codec->held, " \t") == text_len && (codec->logged_in || by_silence))
         return DECODED_MORE;
     if (codec->logged_in)
@@ -258,6 +262,7 @@ static enum decoded decode_line(struct codec *codec, const char *bytes, size_t l
         return refuse(codec, request, ERROR_TOO_LONG, "A line may have 16384 bytes at most.");
     }
     decoded = read_line(codec, bytes + start, end - start, by_silence, request);
+    codec->silenced = by_silence;
     codec->first = codec->next;
     codec->scanned = 0;
     return decoded;

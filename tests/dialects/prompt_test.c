@@ -53,6 +53,7 @@ struct client {
     struct codec *codec;
     char unused[UNUSED_MAX];
     size_t n_unused;
+    bool refused; /* no name that it gives is free */
     FILE *heard;
 };
 
@@ -73,7 +74,7 @@ static void client_read(struct client *client)
         if (decoded != DECODED_REQUEST)
             continue;
         fprintf(client->heard, "%s.", request.verb == VERB_LOGIN ? request.name : request.text);
-        if (request.verb == VERB_LOGIN)
+        if (request.verb == VERB_LOGIN && !client->refused)
             dialect_named(DIALECT)->logged_in(client->codec);
     }
 }
@@ -97,8 +98,8 @@ static void client_is_silent(struct client *client)
 }
 
 /* Whoever sends these pieces (up to NULL) is understood as `expected`: the name, then texts, a dot behind
- * each. */
-static void assert_heard(const char *const *pieces, const char *expected)
+ * each; of who is `refused`, names. */
+static void assert_heard(const char *const *pieces, bool refused, const char *expected)
 {
     struct client *client = calloc(1, sizeof *client);
     size_t size;
@@ -106,6 +107,7 @@ static void assert_heard(const char *const *pieces, const char *expected)
 
     assert_non_null(client);
     client->codec = dialect_named(DIALECT)->codec_create();
+    client->refused = refused;
     client->heard = open_memstream(&heard, &size);
     for (; *pieces; pieces++) {
         if (strcmp(*pieces, SILENCE) == 0)
@@ -120,7 +122,8 @@ static void assert_heard(const char *const *pieces, const char *expected)
     free(heard);
 }
 
-#define HEARD(expected, ...) assert_heard((const char *const[]){__VA_ARGS__, NULL}, expected)
+#define HEARD(expected, ...) assert_heard((const char *const[]){__VA_ARGS__, NULL}, false, expected)
+#define HEARD_REFUSED(expected, ...) assert_heard((const char *const[]){__VA_ARGS__, NULL}, true, expected)
 
 static void silence_ends_a_line_of_who_never_ends_one(void **state)
 {
@@ -151,6 +154,24 @@ static void silence_means_nothing_once_a_line_has_ended(void **state)
     HEARD("Alice.hello.", "Alice\n", "hel", SILENCE, "lo", SILENCE, "\n");
     HEARD("Alice.hello.", "Alice", SILENCE, "hello\r\n", "half", SILENCE, SILENCE);
     HEARD(".Alice.", "\n", "Ali", SILENCE, "ce", SILENCE, "\n", "half", SILENCE);
+}
+
+/* A name that is refused, say because it is taken, must not be refused twice. */
+static void line_end_behind_a_silence_is_no_name(void **state)
+{
+    HEARD_REFUSED("x1.x2.", "x1", SILENCE, "\n", "x2\n");
+    HEARD_REFUSED("x1.x2.", "x1\r", SILENCE, "\n", "x2\r\n");
+    HEARD_REFUSED("x1.x2.", "x1", SILENCE, "\r\n", "x2\r\n");
+    HEARD_REFUSED("x1.x2.", "x1", SILENCE, "\r", SILENCE, "\n", "x2\r\n");
+    HEARD_REFUSED("x1.x2.", "x1", SILENCE, "\xff\xf1\n", "x2\n");
+    HEARD_REFUSED("x1.x2.x3.", "x1", SILENCE, "x2", SILENCE, "\nx3\n");
+}
+
+static void only_one_line_end_belongs_to_a_silence(void **state)
+{
+    HEARD_REFUSED("x1..x2.", "x1", SILENCE, "\n", "\n", "x2\n");
+    HEARD_REFUSED("x1..x2.", "x1", SILENCE, " \n", "x2\n");
+    HEARD_REFUSED("x1.x2..", "x1", SILENCE, "x2\n", "\n");
 }
 
 static void silence_after_blanks_is_no_line(void **state)
@@ -189,6 +210,8 @@ static void silence_ends_a_line_that_was_too_long(void **state)
     HEARD("too-long.Alice.", line, SILENCE, "Alice", SILENCE);
     HEARD("too-long.Alice.", line, "more", SILENCE, "Alice", SILENCE);
     HEARD("too-long.Alice.", line, "more", "\nAli", SILENCE, "ce\n");
+    HEARD("too-long.Alice.", line, SILENCE, "\nAlice\n");
+    HEARD("too-long..Alice.", line, "\n\nAlice\n");
     HEARD("too-long.\xffx.", line, "more\xff", SILENCE, "\xffx", SILENCE);
     free(line);
 }
@@ -393,6 +416,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(nothing_is_a_line_before_its_silence),
     cmocka_unit_test(silence_before_more_bytes_is_over_with_them),
     cmocka_unit_test(silence_means_nothing_once_a_line_has_ended),
+    cmocka_unit_test(line_end_behind_a_silence_is_no_name),
+    cmocka_unit_test(only_one_line_end_belongs_to_a_silence),
     cmocka_unit_test(silence_after_blanks_is_no_line),
     cmocka_unit_test(silence_after_telnet_bytes_is_no_line),
     cmocka_unit_test(telnet_bytes_may_go_on_behind_a_silence),
