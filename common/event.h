@@ -9,7 +9,7 @@
  *
  *     its log entry    c CHAIN  p PREV  e BODY        (the entry's stream id is the event's id)
  *     its live form    "ID PREV BODY"                 (on the channel of its room or user)
- *     its body         {"from","session","room"|"to","text"}
+ *     its body         {"from","session","room"|"to","text"}, of a direct also "for"
  *
  * The log of lane 0 also holds session records, which belong to no chain (c and p are "-"):
  *
@@ -31,6 +31,7 @@ struct event {
     const char *from;    /* who said it, as shown */
     const char *session; /* whose it was */
     const char *place;   /* the room (folded), or the recipient as given */
+    const char *whom;    /* of a direct: whose it is, see event_body(); else NULL */
     const char *text;
     bool direct;
     unsigned refs;
@@ -64,9 +65,18 @@ void chain_channel(const char *chain, char channel[CHANNEL_MAX_BYTES]);
 /* The chain whose channel this is.  False: it is no chain's. */
 bool channel_chain(const char *channel, char chain[CHAIN_MAX_BYTES]);
 
-/* The body of a message to `room`, or of a direct to `to` (the other is NULL).  The caller frees it; NULL: no
- * memory. */
-char *event_body(const char *from, const char *session, const char *room, const char *to, const char *text);
+/*
+ * The body of a message to `room`.  The caller frees it; NULL: no memory.
+ */
+char *event_body(const char *from, const char *session, const char *room, const char *text);
+
+/*
+ * The body of a direct to `to`, the recipient as given.  `whom` is who holds that name: the digest of the key
+ * with which it is held, or the session that holds it without one.  Nobody else is handed the direct, for
+ * names change hands.
+ */
+char *event_direct_body(const char *from, const char *session, const char *to, const char *whom,
+                        const char *text);
 
 /* The record of a session's opening.  The caller frees it; NULL: no memory. */
 char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,

@@ -88,7 +88,7 @@ static bool may_be_said(utf8proc_int32_t c)
 bool text_clean(char *text)
 {
     char *from = text, *to = text;
-    size_t len;
+    size_t len, lines = 1;
 
     while (*from) {
         if (from[0] == '\r' && from[1] == '\n')
@@ -100,6 +100,10 @@ bool text_clean(char *text)
     *to = '\0';
     len = (size_t)(to - text);
     if (len == 0 || len > TEXT_MAX_BYTES)
+        return false;
+    for (from = text; from < to; from++)
+        lines += *from == '\n';
+    if (lines > TEXT_MAX_LINES)
         return false;
     for (from = text; from < to;) {
         utf8proc_int32_t c;

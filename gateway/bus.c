@@ -52,6 +52,8 @@ struct lane {
 /* One call without an answer; enters when sent, leaves with its reply or the link. */
 struct call {
     bus_reply_fn *reply;
+    bus_ref_fn *found; /* instead of reply: the answer is an id of `lane` */
+    unsigned lane;
     void *ctx;
     uint64_t token;
     struct call *prev, *next;
@@ -218,6 +220,22 @@ static void set_state(struct server *server, enum server_state state)
         state == SERVER_CONNECTING || state == SERVER_OPENING ? monotonic_ms() + PATIENCE_MS : 0;
 }
 
+/* Hands the answer on, and frees `call`. */
+static void answer_call(struct call *call, enum bus_status status, const struct redisReply *reply)
+{
+    event_id id = 0;
+
+    if (call->found) {
+        if (reply && reply->type == REDIS_REPLY_STRING &&
+            !id_from_stream(reply->str, reply->len, call->lane, &id))
+            id = 0;
+        call->found(call->ctx, call->token, status == BUS_ANSWERED, id);
+    } else {
+        call->reply(call->ctx, call->token, status, reply);
+    }
+    free(call);
+}
+
 /* Drops both links; what was unanswered is lost (calls) or decided by the next open_link (publishes). */
 static void drop(struct server *server, const char *why)
 {
@@ -250,8 +268,7 @@ static void drop(struct server *server, const char *why)
     judge_lanes(server);
     while ((call = calls)) {
         DL_DELETE(calls, call);
-        call->reply(call->ctx, call->token, BUS_LOST, NULL);
-        free(call);
+        answer_call(call, BUS_LOST, NULL);
     }
 }
 
@@ -824,27 +841,43 @@ static void on_call(void *owner, uint64_t token, const struct redisReply *reply)
     if (status == BUS_REFUSED)
         complain_refused(server, reply->str);
     DL_DELETE(server->calls, call);
-    call->reply(call->ctx, call->token, status, status == BUS_ANSWERED ? reply : NULL);
-    free(call);
+    answer_call(call, status, status == BUS_ANSWERED ? reply : NULL);
     if (fenced || read_only)
         drop(server, fenced ? word : reply->str);
+}
+
+/* Sends a command whose answer goes to a copy of `call`. */
+static bool send_call(struct bus *bus, unsigned lane, int argc, const char **argv, const struct call *call)
+{
+    struct server *server = bus->lanes[lane].server;
+    struct call *copy;
+
+    if (!bus->lanes[lane].open || server->state != SERVER_OPEN)
+        return false;
+    copy = malloc(sizeof *copy);
+    if (!copy)
+        return false;
+    *copy = *call;
+    DL_APPEND(server->calls, copy);
+    send_command(server->commands, on_call, 0, argc, argv);
+    return true;
 }
 
 bool bus_read(struct bus *bus, unsigned lane, int argc, const char **argv, bus_reply_fn *reply, void *ctx,
               uint64_t token)
 {
-    struct server *server = bus->lanes[lane].server;
-    struct call *call;
+    return send_call(bus, lane, argc, argv, &(struct call){.reply = reply, .ctx = ctx, .token = token});
+}
 
-    if (!bus->lanes[lane].open || server->state != SERVER_OPEN)
-        return false;
-    call = malloc(sizeof *call);
-    if (!call)
-        return false;
-    *call = (struct call){.reply = reply, .ctx = ctx, .token = token};
-    DL_APPEND(server->calls, call);
-    send_command(server->commands, on_call, 0, argc, argv);
-    return true;
+bool bus_find_ref(struct bus *bus, unsigned lane, const char *digest, bus_ref_fn *found, void *ctx,
+                  uint64_t token)
+{
+    char key[LANE_KEY_MAX + 64];
+    const char *argv[] = {"GET", key};
+
+    snprintf(key, sizeof key, LANE_KEY_FORMAT ":ref:%s", lane, digest);
+    return send_call(bus, lane, 2, argv,
+                     &(struct call){.found = found, .lane = lane, .ctx = ctx, .token = token});
 }
 
 bool bus_call(struct bus *bus, unsigned lane, const char *function, int argc, const char **argv,

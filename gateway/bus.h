@@ -98,6 +98,15 @@ void bus_saw(struct bus *bus, event_id id);
 bool bus_publish(struct bus *bus, unsigned lane, const char *chain, const char *channel, const char *digest,
                  const char *body, uint64_t token);
 
+/* The answer to bus_find_ref: the id that was given to what had the ref, 0 if there was nothing.  `known` is
+ * false if that is not to be had. */
+typedef void bus_ref_fn(void *ctx, uint64_t token, bool known, event_id id);
+
+/* Asks which event of the lane was published with the ref of this digest.  False: the lane is closed to us
+ * now, `found` hears nothing. */
+bool bus_find_ref(struct bus *bus, unsigned lane, const char *digest, bus_ref_fn *found, void *ctx,
+                  uint64_t token);
+
 /* Subscribes to or leaves a room's channel. */
 void bus_subscribe(struct bus *bus, unsigned lane, const char *channel);
 void bus_unsubscribe(struct bus *bus, const char *channel);

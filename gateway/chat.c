@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/hiredis.h>
 #include <sodium.h>
 #include <utlist.h>
 
@@ -73,24 +72,23 @@ static void draft_destroy(struct draft *draft)
     free(draft);
 }
 
+/* Takes `body` (NULL: no memory). */
 static struct draft *draft_create(struct session *session, struct member *member, const char *chain,
-                                  const char *text, const char *ref, const char *word)
+                                  char *body, const char *text, const char *ref, const char *word)
 {
     struct draft *draft = calloc(1, sizeof *draft);
-    const char *to = member ? NULL : session->direct->to;
 
-    if (!draft || !(draft->chat = calloc(1, sizeof *draft->chat)))
+    if (!body || !draft || !(draft->chat = calloc(1, sizeof *draft->chat)))
         abort();
     strcpy(draft->chain, chain);
     draft->lane = chain_lane(chain);
-    draft->body =
-        event_body(session->shown, session->id, member ? hub_room_name(member->room) : NULL, to, text);
+    draft->body = body;
     *draft->chat = (struct chat){.token = session->sessions->next_token++,
                                  .session = session,
                                  .member = member,
                                  .ref = ref ? strdup(ref) : NULL,
                                  .word = word};
-    if (!draft->body || (ref && !draft->chat->ref))
+    if (ref && !draft->chat->ref)
         abort();
     if (ref && *ref) /* an empty one would make the same text said twice one chat */
         digest_ref(session, chain, ref, text, draft->digest);
@@ -136,18 +134,21 @@ static void say(struct session *session, struct draft *draft)
 void chat_say(struct session *session, struct member *member, const char *text, const char *ref,
               const char *word)
 {
-    char chain[CHAIN_MAX_BYTES];
+    const char *room = hub_room_name(member->room);
+    char chain[CHAIN_MAX_BYTES], *body = event_body(session->shown, session->id, room, text);
 
-    chain_name('r', hub_room_name(member->room), chain);
-    say(session, draft_create(session, member, chain, text, ref, word));
+    chain_name('r', room, chain);
+    say(session, draft_create(session, member, chain, body, text, ref, word));
 }
 
-void chat_send_direct(struct session *session)
+void chat_send_direct(struct session *session, const char *holder)
 {
+    const struct direct *direct = session->direct;
     char chain[CHAIN_MAX_BYTES];
+    char *body = event_direct_body(session->shown, session->id, direct->to, holder, direct->text);
 
-    chain_name('u', session->direct->name, chain);
-    say(session, draft_create(session, NULL, chain, session->direct->text, session->ref, session->word));
+    chain_name('u', direct->name, chain);
+    say(session, draft_create(session, NULL, chain, body, direct->text, session->ref, session->word));
     if (session->doing == DOING_DIRECT)
         session_done(session);
 }
@@ -195,16 +196,14 @@ void chat_published(struct chat *chat, bool good, event_id id)
     session_go_on(session);
 }
 
-/* The answer to the question under which id the direct under way was sent before. */
-static void on_ref(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
+/* The answer to the question under which id the direct under way was sent before; 0: it was not. */
+static void on_ref(void *ctx, uint64_t token, bool known, event_id id)
 {
     struct session *session = session_by_serial(ctx, token);
-    event_id id;
 
     if (!session || session->doing != DOING_DIRECT)
         return;
-    if (status == BUS_ANSWERED && reply->type == REDIS_REPLY_STRING &&
-        id_from_stream(reply->str, reply->len, lane_of(session->direct->name), &id))
+    if (id)
         session_reply(session, &(struct reply){.kind = REPLY_ACK,
                                                .verb = VERB_DIRECT,
                                                .ref = session->ref,
@@ -212,31 +211,24 @@ static void on_ref(void *ctx, uint64_t token, enum bus_status status, const stru
                                                .id = id});
     else
         session_error(session, VERB_DIRECT, session->ref, session->word,
-                      status == BUS_ANSWERED ? ERROR_NO_SUCH_USER : ERROR_UNAVAILABLE, NULL);
+                      known ? ERROR_NO_SUCH_USER : ERROR_UNAVAILABLE, NULL);
     session_done(session);
 }
 
 void chat_find_direct(struct session *session)
 {
     const struct direct *direct = session->direct;
-    unsigned lane = lane_of(direct->name);
-    char chain[CHAIN_MAX_BYTES], digest[DIGEST_MAX_BYTES], key[DIGEST_MAX_BYTES + 32];
-    const char *argv[] = {"GET", key};
-    bool is_asked = false;
+    char chain[CHAIN_MAX_BYTES], digest[DIGEST_MAX_BYTES];
 
-    if (session->ref && *session->ref) {
-        chain_name('u', direct->name, chain);
-        digest_ref(session, chain, session->ref, direct->text, digest);
-        snprintf(key, sizeof key, "hubbub:{%u}:ref:%s", lane, digest);
-        is_asked = true;
-    }
-    if (!is_asked)
-        session_error(session, VERB_DIRECT, session->ref, session->word, ERROR_NO_SUCH_USER, NULL);
-    else if (!bus_read(session->sessions->bus, lane, 2, argv, on_ref, session->sessions, session->serial))
-        session_error(session, VERB_DIRECT, session->ref, session->word, ERROR_UNAVAILABLE, NULL);
-    else
+    if (!session->ref || !*session->ref) {
+        session_refuse(session, ERROR_NO_SUCH_USER, NULL);
         return;
-    session_done(session);
+    }
+    chain_name('u', direct->name, chain);
+    digest_ref(session, chain, session->ref, direct->text, digest);
+    if (!bus_find_ref(session->sessions->bus, chain_lane(chain), digest, on_ref, session->sessions,
+                      session->serial))
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }
 
 void chat_acknowledge(struct session *session, struct member *member, bool all)

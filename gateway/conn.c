@@ -14,7 +14,7 @@
 #define INPUT_MAX (64 * 1024) /* more than this is not buffered: the kernel holds it */
 #define LINGER_SECONDS 5      /* a closing conn may flush so long */
 #define DISCARD_MAX (1 << 22) /* and bring so much that is thrown away */
-#define WRITES_A_TURN 64      /* of one conn, if its pieces go one by one */
+#define CLOSING_MAX 256       /* more do not wait for their peers to close: they hold descriptors */
 
 struct conn {
     struct conns *conns;
@@ -26,6 +26,8 @@ struct conn {
     size_t pieces_bytes;     /* their sum */
     struct event readable, writable, timer, slow_timer;
     struct event *quiet_timer; /* NULL: was never set */
+    struct event *alone_timer; /* of the pause behind a piece; NULL: there never was one */
+    bool pausing;
     long timeout; /* seconds; see conn_set_timeout() */
     size_t discarded;
     bool timeout_by_input, paused, eof, slow, closing, shut, broken;
@@ -180,6 +182,8 @@ static void destroy(struct conn *conn)
     event_del(&conn->slow_timer);
     if (conn->quiet_timer)
         event_free(conn->quiet_timer);
+    if (conn->alone_timer)
+        event_free(conn->alone_timer);
     close(conn->fd);
     evbuffer_free(conn->input);
     evbuffer_free(conn->output);
@@ -342,7 +346,7 @@ static void finish_closing(struct conn *conn)
 {
     if (!conn->broken && !conn->shut && evbuffer_get_length(conn->output) == 0) {
         conn->shut = true;
-        if (conn->eof || shutdown(conn->fd, SHUT_WR) < 0)
+        if (conn->eof || shutdown(conn->fd, SHUT_WR) < 0 || conn->conns->closing > CLOSING_MAX)
             conn->broken = true;
         watch(conn);
     }
@@ -370,24 +374,40 @@ static enum written write_once(struct conn *conn, size_t len)
     return evbuffer_get_length(conn->output) > 0 ? WRITTEN_IN_PART : WRITTEN;
 }
 
-/* Writes all of the output, in one write, or one for each piece that goes alone. */
+static void on_alone_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+
+    conn->pausing = false;
+    queue_flush(conn);
+}
+
+static void pause_writing(struct conn *conn)
+{
+    struct timeval tv = {.tv_usec = CONN_ALONE_MS * 1000};
+
+    if (!conn->alone_timer && !(conn->alone_timer = evtimer_new(conn->conns->base, on_alone_timer, conn)))
+        abort();
+    conn->pausing = true;
+    event_add(conn->alone_timer, &tv);
+}
+
+/* Writes all of the output, or the first of what goes alone: the rest follows behind the pause. */
 static enum written write_output(struct conn *conn)
 {
-    for (int n = 0; conn->pieces_bytes > 0; n++) {
-        enum written written;
-        size_t len;
+    enum written written = WRITTEN;
+    size_t len;
 
-        if (n == WRITES_A_TURN) {
-            queue_flush(conn);
-            return WRITTEN;
-        }
+    while (conn->pieces_bytes > 0 && written == WRITTEN && (!conn->pausing || conn->closing)) {
         evbuffer_copyout(conn->pieces, &len, sizeof len);
         written = write_once(conn, len);
-        if (written != WRITTEN)
-            return written;
+        if (written == WRITTEN && !conn->closing)
+            pause_writing(conn);
     }
-    return evbuffer_get_length(conn->output) > 0 ? write_once(conn, evbuffer_get_length(conn->output))
-                                                 : WRITTEN;
+    if (conn->pieces_bytes > 0 || written != WRITTEN || (conn->pausing && !conn->closing))
+        return written;
+    len = evbuffer_get_length(conn->output);
+    return len > 0 ? write_once(conn, len) : WRITTEN;
 }
 
 /* What a full socket leaves waits for `writable`. */

@@ -25,6 +25,7 @@ struct evbuffer;
 
 #define CONN_OUTPUT_MAX (1024 * 1024)
 #define CONN_SLOW_SECONDS 60
+#define CONN_ALONE_MS 20 /* between two that go alone: the peer reads the first meanwhile */
 
 /* What the owner hears.  Each may close the conn. */
 struct conn_ops {
@@ -73,7 +74,10 @@ void conn_again(struct conn *conn);
 /* Appends a copy of `data`; never fails, but see conn_is_slow(). */
 void conn_send(struct conn *conn, const void *data, size_t len);
 
-/* The same, but `data` gets a write, and so a segment, of its own. */
+/*
+ * The same, but `data` gets a write of its own, and nothing is written for CONN_ALONE_MS after it: for peers
+ * that lose what has come when they have read one message.  Who is closing does not wait.
+ */
 void conn_send_alone(struct conn *conn, const void *data, size_t len);
 
 /* True if nothing more should be appended now: ops->drained will come. */

@@ -126,7 +126,7 @@ static void skip(struct room *room, event_id low, event_id until)
     struct member *member, *next;
 
     room->hub->counts.gaps++;
-    log_warn("gap", "room=%s until=%llu", hub_room_name(room), (unsigned long long)until);
+    log_warn("gap", "chain=%s until=%llu", room->chain, (unsigned long long)until);
     DL_FOREACH_SAFE (room->behind, member, next)
         if (member->position >= low && member->position < until && room->hub->ops->ready(member->owner))
             member_skip(member, until);
@@ -193,7 +193,7 @@ static void take_entry(struct room *room, event_id id, event_id prev, const stru
     struct event *event = event_from_body(id, prev, body->str, body->len);
 
     if (!event) {
-        log_warn("event_unreadable", "room=%s id=%llu", hub_room_name(room), (unsigned long long)id);
+        log_warn("event_unreadable", "chain=%s id=%llu", room->chain, (unsigned long long)id);
         skip(room, prev, id);
         return;
     }
@@ -291,7 +291,7 @@ static void begin(struct room *room, event_id low, event_id high)
         abort();
     *room->fill = (struct fill){.low = low, .high = high, .at = high, .collecting = true};
     room->hub->counts.fills++;
-    log_debug("fill", "room=%s low=%llu high=%llu", hub_room_name(room), (unsigned long long)low,
+    log_debug("fill", "chain=%s low=%llu high=%llu", room->chain, (unsigned long long)low,
               (unsigned long long)high);
 }
 

@@ -137,7 +137,8 @@ static void moved(struct member *member)
 
 void room_deliver(struct room *room, struct member *member, const struct event *event, uint64_t origin)
 {
-    if (member->serial != origin || member->echo) {
+    if (event->direct ? room->hub->ops->is_for(member->owner, event)
+                      : member->serial != origin || member->echo) {
         struct evbuffer *bytes = encoded(room->hub, member->dialect);
 
         if (evbuffer_get_length(bytes) == 0)
@@ -644,9 +645,9 @@ static struct room *hold(struct hub *hub, char kind, const char *name)
     return room;
 }
 
-struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live)
+static struct room *hold_until_live(struct hub *hub, char kind, const char *name, uint64_t token, bool *live)
 {
-    struct room *room = hold(hub, 'r', name);
+    struct room *room = hold(hub, kind, name);
 
     if (!room)
         return NULL;
@@ -656,16 +657,14 @@ struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *l
     return room;
 }
 
-struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token)
+struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live)
 {
-    struct room *room = hold(hub, 'u', name);
+    return hold_until_live(hub, 'r', name, token, live);
+}
 
-    if (!room)
-        return NULL;
-    wait_for(room, token);
-    if (room->state == ROOM_LIVE)
-        look_up_one(room);
-    return room;
+struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token, bool *live)
+{
+    return hold_until_live(hub, 'u', name, token, live);
 }
 
 event_id hub_newest(const struct room *room)

@@ -50,6 +50,8 @@ struct hub_ops {
     bool (*ready)(void *owner);
     /* The position of a member that has `waiting` chats has moved. */
     void (*reached)(void *owner, struct member *member);
+    /* True if a direct is for the session, which is in the inbox of its name. */
+    bool (*is_for)(void *owner, const struct event *event);
     /* The number of the session of that id if it is one of this gateway's, else 0. */
     uint64_t (*serial_of)(void *ctx, const char *session);
     /* The room that was asked for by hub_hold with `token` can be entered, or cannot be now. */
@@ -75,14 +77,11 @@ void hub_destroy(struct hub *hub);
  */
 struct room *hub_hold(struct hub *hub, const char *name, uint64_t token, bool *live);
 
-/*
- * The same for the inbox of the user of this (folded) name.  What was sent to it before is read anew for each
- * who wants to enter, so ops->room_ready(token) follows in any case; then hub_newest is where a new holder of
- * the name stands: what came before was not for them.
- */
-struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token);
+/* The same for the inbox of the user of this (folded) name. */
+struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token, bool *live);
 
-/* The newest id that is known of a room that is held and was ready. */
+/* The newest id that is known of a room that is held and was ready: who is to hear all that comes from then
+ * on enters with it as `since`. */
 event_id hub_newest(const struct room *room);
 
 void hub_let_go(struct room *room);

@@ -443,9 +443,19 @@ bool presence_rooms(struct presence *presence, uint64_t token)
 static void on_find(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
 {
     struct presence *presence = ctx;
+    bool is_held = status == BUS_ANSWERED && reply->type == REDIS_REPLY_STRING;
+    char *holder = is_held ? strdup(reply->str) : NULL; /* "INCARNATION SESSION KEYDIGEST" */
+    char *session = holder ? strchr(holder, ' ') : NULL, *key = session ? strchr(session + 1, ' ') : NULL;
 
+    if (key) {
+        *key++ = '\0';
+        session++;
+    }
     presence->ops->found(presence->ctx, token, status == BUS_ANSWERED,
-                         status == BUS_ANSWERED && reply->type == REDIS_REPLY_STRING);
+                         !key                    ? NULL
+                         : strcmp(key, "-") == 0 ? session
+                                                 : key);
+    free(holder);
 }
 
 bool presence_find(struct presence *presence, const char *name, uint64_t token)

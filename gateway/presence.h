@@ -46,9 +46,9 @@ struct presence_ops {
      * had. */
     void (*listed)(void *ctx, uint64_t token, long count, const char **names, const long *counts,
                    size_t n_names);
-    /* The answer to presence_find: whether somebody holds the name; `known` is false if that is not to be
-     * had. */
-    void (*found)(void *ctx, uint64_t token, bool known, bool held);
+    /* The answer to presence_find: the digest of the key with which the name is held, or the session that
+     * holds it without one; NULL: nobody does.  `known` is false if that is not to be had. */
+    void (*found)(void *ctx, uint64_t token, bool known, const char *holder);
     /* A session lost its name: to one with the same key (`replaced`), or to a stranger while Redis had
      * forgotten us. */
     void (*lost)(void *ctx, const char *session, bool replaced);
@@ -82,8 +82,8 @@ void presence_reclaim(struct presence *presence, const struct claim *claim, cons
 bool presence_who(struct presence *presence, const char *room, uint64_t token);
 bool presence_rooms(struct presence *presence, uint64_t token);
 
-/* Asks whether somebody, anywhere, holds the (folded) name.  Answered by ops->found; false: not to be had
- * now. */
+/* Asks who, on whatever gateway, holds the (folded) name.  Answered by ops->found; false: not to be had now.
+ */
 bool presence_find(struct presence *presence, const char *name, uint64_t token);
 
 /* How many calls are without an answer. */

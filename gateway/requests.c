@@ -17,20 +17,10 @@
 
 /* Refusals ----------------------------------------------------------------------------------------------- */
 
-/* Of these, too many in a row close the connection. */
-static bool is_mistake(enum error_code code)
-{
-    return code == ERROR_BAD_REQUEST || code == ERROR_UNKNOWN_COMMAND || code == ERROR_TOO_LONG ||
-           code == ERROR_USERNAME_INVALID || code == ERROR_ROOM_INVALID || code == ERROR_AUTH_FAILED;
-}
-
 /* An error in the answer to a request that was not begun. */
 static void reject(struct session *session, const struct request *request, enum error_code code,
                    const char *text)
 {
-    session->rejected = true;
-    if (is_mistake(code))
-        session->errors++;
     session_error(session, request->verb, request->ref, request->word, code, text);
 }
 
@@ -84,7 +74,7 @@ static bool read_text(struct session *session, const struct request *request,
     if (text_clean(text))
         return true;
     reject(session, request, ERROR_BAD_REQUEST,
-           "A text is 1 to 4096 bytes of UTF-8 without control characters.");
+           "A text is 1 to 4096 bytes of UTF-8 in at most 100 lines, without control characters.");
     return false;
 }
 
@@ -241,7 +231,7 @@ static bool within_rate(struct session *session, double cost)
 
 static void dispatch(struct session *session, const struct request *request)
 {
-    session->rejected = false;
+    session->refused = false;
     if (!within_rate(session, verbs[request->verb].cost))
         reject(session, request, ERROR_RATE_LIMITED, NULL);
     else if (verbs[request->verb].states & BIT(session->state))
@@ -249,7 +239,7 @@ static void dispatch(struct session *session, const struct request *request)
     else
         reject(session, request,
                session->state == SESSION_NEW ? ERROR_LOGIN_REQUIRED : ERROR_ALREADY_LOGGED_IN, NULL);
-    if (!session->rejected)
+    if (session->doing == DOING_NOTHING && !session->refused)
         session->errors = 0;
 }
 
@@ -273,6 +263,10 @@ void session_read(struct session *session)
         size_t used = 0, given;
         const char *bytes;
 
+        if (session->errors >= ERRORS_MAX) {
+            session_close(session, ERROR_NONE, "too-many-errors", true);
+            return;
+        }
         if (session->sessions->draining || conn_is_slow(session->conn) || session->n_chats >= CHATS_MAX)
             return;
         if (n == REQUESTS_A_TURN) {
@@ -301,8 +295,6 @@ void session_read(struct session *session)
             reject(session, &request, ERROR_RATE_LIMITED, NULL);
         if (decoded == DECODED_FATAL)
             session_close(session, ERROR_NONE, error_name(request.error), true);
-        else if (session->errors >= ERRORS_MAX)
-            session_close(session, ERROR_NONE, "too-many-errors", true);
     }
     if (session->state != SESSION_CLOSED && session->doing == DOING_NOTHING && session->eof)
         end_of_input(session);

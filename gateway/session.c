@@ -81,9 +81,19 @@ void session_send(struct session *session, const void *bytes, size_t len)
         conn_send(session->conn, bytes, len);
 }
 
+/* Of these, too many in a row close the connection. */
+static bool is_mistake(enum error_code code)
+{
+    return code == ERROR_BAD_REQUEST || code == ERROR_UNKNOWN_COMMAND || code == ERROR_TOO_LONG ||
+           code == ERROR_USERNAME_INVALID || code == ERROR_ROOM_INVALID || code == ERROR_AUTH_FAILED;
+}
+
 void session_error(struct session *session, enum verb verb, const char *ref, const char *word,
                    enum error_code code, const char *text)
 {
+    session->refused = true;
+    if (is_mistake(code))
+        session->errors++;
     session_reply(session, &(struct reply){.kind = REPLY_ERROR,
                                            .verb = verb,
                                            .ref = ref,
@@ -100,6 +110,8 @@ void session_refuse(struct session *session, enum error_code code, const char *t
 
 void session_done(struct session *session)
 {
+    if (!session->refused)
+        session->errors = 0;
     session->doing = DOING_NOTHING;
     session->asked = false;
     session->leaving = NULL;
@@ -272,6 +284,12 @@ static void claim(struct session *session)
     free(record);
 }
 
+static void ask_to_enter(struct session *session)
+{
+    presence_enter(session->sessions->presence, session->name, session->shown, session->id,
+                   hub_room_name(session->room), session->serial);
+}
+
 void session_room_ready(struct session *session, bool good)
 {
     if (session->doing != DOING_LOGIN && session->doing != DOING_JOIN && session->doing != DOING_MOVE)
@@ -289,15 +307,21 @@ void session_room_ready(struct session *session, bool good)
         return;
     }
     if (session->doing == DOING_LOGIN && !session->inbox_room) {
-        session->inbox_room = hub_hold_inbox(session->sessions->hub, session->name, session->serial);
-        if (!session->inbox_room)
-            session_room_ready(session, false);
+        bool live = false;
+
+        session->inbox_room = hub_hold_inbox(session->sessions->hub, session->name, session->serial, &live);
+        if (!session->inbox_room || live)
+            session_room_ready(session, live);
     } else if (session->doing == DOING_LOGIN) {
         session->inbox_since = hub_newest(session->inbox_room);
         claim(session);
+    } else if (session->doing == DOING_MOVE && session->current &&
+               strcmp(hub_room_name(session->current->room), hub_room_name(session->room)) != 0) {
+        session->doing = DOING_LEAVE;
+        session->leaving = session->current;
+        session_go_on(session);
     } else {
-        presence_enter(session->sessions->presence, session->name, session->shown, session->id,
-                       hub_room_name(session->room), session->serial);
+        ask_to_enter(session);
     }
 }
 
@@ -334,7 +358,7 @@ static void logged_in(struct session *session, long count, const char *const *na
     set_state(session, SESSION_ACTIVE);
     conn_set_timeout(session->conn, session->idle_seconds, true);
     member = session->current = enter(session);
-    session->inbox = hub_enter(session->inbox_room, session, session->serial, session->dialect_number, true,
+    session->inbox = hub_enter(session->inbox_room, session, session->serial, session->dialect_number, false,
                                session->inbox_since);
     if (!session->inbox)
         abort();
@@ -391,17 +415,8 @@ static void entered(struct session *session, long count, const char *const *name
 {
     struct member *member = enter(session);
 
-    if (session->doing == DOING_MOVE) {
-        session->leaving = session->current;
+    if (session->doing == DOING_MOVE)
         session->current = member;
-        session->entered_count = count;
-        if (session->leaving && session->leaving != member) {
-            session->doing = DOING_LEAVE;
-            session_go_on(session);
-            hub_resume(member);
-            return;
-        }
-    }
     reply_entered(session, member, count, names, n_names);
     hub_resume(member);
     session_done(session);
@@ -419,14 +434,18 @@ static void left(struct session *session)
     DL_DELETE2(session->members, member, own_prev, own_next);
     session->n_members--;
     hub_leave(member);
-    if (session->verb == VERB_MOVE)
-        reply_entered(session, session->current, session->entered_count, NULL, 0);
-    else
-        session_reply(session, &(struct reply){.kind = REPLY_EXITED,
-                                               .verb = session->verb,
-                                               .ref = session->ref,
-                                               .word = session->word,
-                                               .room = room});
+    if (session->verb == VERB_MOVE) {
+        session->doing = DOING_MOVE;
+        session->leaving = NULL;
+        session->asked = false;
+        ask_to_enter(session);
+        return;
+    }
+    session_reply(session, &(struct reply){.kind = REPLY_EXITED,
+                                           .verb = session->verb,
+                                           .ref = session->ref,
+                                           .word = session->word,
+                                           .room = room});
     session_done(session);
 }
 
@@ -491,14 +510,14 @@ void session_listed(struct session *session, long count, const char **names, con
     session_done(session);
 }
 
-void session_found(struct session *session, bool known, bool held)
+void session_found(struct session *session, bool known, const char *holder)
 {
     if (session->doing != DOING_DIRECT)
         return;
     if (!known)
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
-    else if (held)
-        chat_send_direct(session);
+    else if (holder)
+        chat_send_direct(session, holder);
     else
         chat_find_direct(session);
 }

@@ -46,7 +46,7 @@ enum doing {
     DOING_NOTHING,
     DOING_LOGIN,  /* the room, then the name */
     DOING_JOIN,   /* the room, then presence */
-    DOING_MOVE,   /* the same, and then leaving the old room as in DOING_LEAVE */
+    DOING_MOVE,   /* the room; then DOING_LEAVE of the old one; then presence */
     DOING_LEAVE,  /* the answers to the chats in the room, then presence */
     DOING_LOGOUT, /* the answers to all chats, then the name's release */
     DOING_WHO,
@@ -116,7 +116,6 @@ struct session {
     struct room *inbox_room; /* the same at log-in, for the inbox */
     event_id inbox_since;
     struct member *leaving;
-    long entered_count;    /* DOING_MOVE: how many are in the room that was entered */
     char *listed;          /* the room of DOING_WHO */
     bool asked;            /* presence was asked for the last step */
     enum error_code last;  /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
@@ -125,8 +124,8 @@ struct session {
 
     double tokens; /* of the rate limit */
     uint64_t tokens_at;
-    unsigned errors; /* in a row */
-    bool rejected;   /* the request at hand */
+    unsigned errors; /* mistakes in a row */
+    bool refused;    /* the request at hand was answered with an error */
     bool held;       /* presence named it; see held() in sessions.c */
 
     UT_hash_handle hh;
@@ -216,7 +215,7 @@ void session_presence(struct session *session, enum presence_result result, long
                       const char *const *names, size_t n_names);
 void session_listed(struct session *session, long count, const char **names, const long *counts,
                     size_t n_names);
-void session_found(struct session *session, bool known, bool held);
+void session_found(struct session *session, bool known, const char *holder);
 void session_go_on(struct session *session);
 void session_timeout(struct session *session);
 
@@ -244,8 +243,8 @@ void session_read(struct session *session);
 void chat_say(struct session *session, struct member *member, const char *text, const char *ref,
               const char *word);
 
-/* The same to the user that session->direct names, for the request under way. */
-void chat_send_direct(struct session *session);
+/* The same to `holder` of the name in session->direct, for the request under way. */
+void chat_send_direct(struct session *session, const char *holder);
 
 /* The user is not there: if session->direct is a retry of one that was sent it is acknowledged, else the
  * answer is no-such-user. */

@@ -329,6 +329,13 @@ static void hub_reached(void *owner, struct member *member)
     chat_acknowledge(owner, member, false);
 }
 
+static bool hub_is_for(void *owner, const struct event *event)
+{
+    const struct session *session = owner;
+
+    return strcmp(event->whom, session->id) == 0 || strcmp(event->whom, session->key) == 0;
+}
+
 static uint64_t hub_serial_of(void *ctx, const char *id)
 {
     struct session *session = session_by_id(ctx, id);
@@ -344,7 +351,8 @@ static void hub_room_ready(void *ctx, uint64_t token, bool good)
         session_room_ready(session, good);
 }
 
-const struct hub_ops sessions_hub_ops = {hub_send, hub_ready, hub_reached, hub_serial_of, hub_room_ready};
+const struct hub_ops sessions_hub_ops = {hub_send,   hub_ready,     hub_reached,
+                                         hub_is_for, hub_serial_of, hub_room_ready};
 
 /* From presence ------------------------------------------------------------------------------------------ */
 
@@ -366,12 +374,12 @@ static void presence_listed(void *ctx, uint64_t token, long count, const char **
         session_listed(session, count, names, counts, n_names);
 }
 
-static void presence_found(void *ctx, uint64_t token, bool known, bool held)
+static void presence_found(void *ctx, uint64_t token, bool known, const char *holder)
 {
     struct session *session = session_by_serial(ctx, token);
 
     if (session)
-        session_found(session, known, held);
+        session_found(session, known, holder);
 }
 
 static void presence_lost(void *ctx, const char *id, bool replaced)

@@ -321,7 +321,13 @@ static bool get_wire_type(struct reader *reader, struct gob_type *type)
     return !failed(reader);
 }
 
-/* Keeps a definition of `len` bytes, unless it is known. */
+/* How much memory a type takes: more than its definition, where that is many fields of a byte each. */
+static size_t type_bytes(const struct gob_type *type)
+{
+    return sizeof *type + type->n_fields * sizeof *type->fields + type->definition_len;
+}
+
+/* Keeps a type, unless it is known; takes it. */
 static void keep(struct gob_stream *stream, struct reader *reader, struct gob_type *type)
 {
     struct gob_type *known = type_find(stream, type->id);
@@ -331,12 +337,12 @@ static void keep(struct gob_stream *stream, struct reader *reader, struct gob_ty
             memcmp(known->definition, type->definition, type->definition_len) != 0)
             malformed(reader, "A type was defined again, and not as before.");
         type_free(type);
-    } else if (stream->n_types == TYPES_MAX || type->definition_len > TYPES_BYTES_MAX - stream->types_bytes) {
+    } else if (stream->n_types == TYPES_MAX || type_bytes(type) > TYPES_BYTES_MAX - stream->types_bytes) {
         malformed(reader, "No connection may define so many types.");
         type_free(type);
     } else {
         stream->n_types++;
-        stream->types_bytes += type->definition_len;
+        stream->types_bytes += type_bytes(type);
         LL_PREPEND(stream->types, type);
     }
 }

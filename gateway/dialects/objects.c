@@ -64,9 +64,9 @@ static bool read_value(const struct objects_value *value, const json_t *json, st
         *(bool *)place = json_is_true(json);
         return json_is_boolean(json);
     }
-    if (!json_is_string(json) || (value->kind == OBJECTS_SECRET && json_string_length(json) > KEY_MAX_BYTES))
+    if (!json_is_string(json) || (value->kind == OBJECTS_KEY && json_string_length(json) > KEY_MAX_BYTES))
         return false;
-    if (value->kind != OBJECTS_SECRET || json_string_length(json) > 0)
+    if (value->kind == OBJECTS_STRING || json_string_length(json) > 0)
         *(const char **)place = json_string_value(json);
     return true;
 }

@@ -13,8 +13,9 @@
 
 enum objects_kind {
     OBJECTS_STRING,
-    OBJECTS_SECRET, /* a string of at most KEY_MAX_BYTES; an empty one, which all would share, is none */
-    OBJECTS_FLAG,   /* true or false */
+    OBJECTS_KEY,      /* a string of at most KEY_MAX_BYTES; an empty one, which all would share, is none */
+    OBJECTS_PASSWORD, /* a string; an empty one is none */
+    OBJECTS_FLAG,     /* true or false */
 };
 
 /* A value that a request can hold. */

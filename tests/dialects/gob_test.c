@@ -278,6 +278,47 @@ static void a_struct_of_257_fields_is_refused(void **state)
     }
 }
 
+/* The struct type of this id, with so many fields of neither name nor type: a byte each. */
+static void append_struct(struct bytes *stream, int id, size_t fields)
+{
+    int minus = 2 * (id - 1) + 1;
+    char body[400] = {(char)-2, (char)(minus >> 8), (char)minus,         3,           1, 1, 1, 'M', 0,
+                      1,        (char)-2,           (char)(fields >> 8), (char)fields};
+
+    assert_true(13 + fields + 2 <= sizeof body);
+    append_message(stream, body, 13 + fields + 2);
+}
+
+/* How many structs of so many fields a connection may define. */
+static size_t structs_allowed(size_t fields)
+{
+    static struct bytes stream;
+    bool fatal = false;
+    size_t n = 0;
+
+    for (stream.len = 0; !fatal; n++) {
+        char *text;
+
+        append_struct(&stream, 65 + (int)n, fields);
+        text = transcript(dialect_named(DIALECT), stream.bytes, stream.len, ALL_AT_ONCE);
+        fatal = strcmp(text, "FATAL bad-request\n") == 0;
+        assert_true(fatal || text[0] == '\0');
+        free(text);
+    }
+    return n - 1;
+}
+
+/* 16 KiB, in which a field takes 8 bytes however few came. */
+static void what_is_kept_of_types_is_bounded_however_many_fields_they_have(void **state)
+{
+    for (size_t fields = 1; fields <= 256; fields *= 2) {
+        size_t n = structs_allowed(fields);
+
+        assert_in_range(n * fields * (1 + 8), 1, 16384);
+        assert_in_range(n, fields == 256 ? 6 : 10, 100);
+    }
+}
+
 /* Type 65 is a slice of itself: lists in lists in lists. */
 static void nesting_is_limited(void **state)
 {
@@ -695,6 +736,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_was_looked_at_is_not_looked_at_again),
     cmocka_unit_test(definitions_are_limited_in_bytes),
     cmocka_unit_test(a_struct_of_257_fields_is_refused),
+    cmocka_unit_test(what_is_kept_of_types_is_bounded_however_many_fields_they_have),
     cmocka_unit_test(nesting_is_limited),
     cmocka_unit_test(a_gob_of_16384_bytes_is_understood_and_a_longer_one_is_too_long),
 

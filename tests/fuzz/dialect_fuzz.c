@@ -27,7 +27,7 @@
 #define HEADER_BYTES 4
 #define REPEATS 1024
 #define STREAM_MAX (3 * REQUEST_MAX_BYTES)
-#define PIECES_MAX 512 /* about; a piece is an allocation */
+#define PIECES_MAX 128 /* about; a piece is an allocation */
 #define HEARD_MAX 90   /* messages to one reader: it takes no more definitions than about these */
 #define AN_ID id_make(1700000000000, 3, 7)
 
@@ -224,7 +224,8 @@ static void check_prefixes(const char *bytes, size_t len, const char *text)
 /* Somebody hears what the client has said: its way through Redis may not lose it. */
 static void say(struct play *play, const char *to)
 {
-    char *body = event_body(play->name, "g1-00000001-2", to ? NULL : play->room, to, play->text);
+    char *body = to ? event_direct_body(play->name, "g1-00000001-2", to, "g1-00000001-3", play->text)
+                    : event_body(play->name, "g1-00000001-2", play->room, play->text);
     struct evbuffer *out = evbuffer_new();
     struct event *event;
 

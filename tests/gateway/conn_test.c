@@ -8,6 +8,10 @@
 
 #undef CONN_SLOW_SECONDS
 #define CONN_SLOW_SECONDS 1
+#undef CONN_ALONE_MS
+#define CONN_ALONE_MS alone_ms
+
+static long alone_ms;
 
 #include "../../gateway/conn.c" /* NOLINT(bugprone-suspicious-include) */
 
@@ -98,6 +102,7 @@ static int set_up(void **state)
     base = event_base_new();
     conns = conns_create(base, &ops);
     clock_event = event_new(base, -1, EV_PERSIST, on_clock, NULL); /* so that a turn ends */
+    alone_ms = 1;
     return base && conns && clock_event && event_add(clock_event, &often) == 0 ? 0 : -1;
 }
 
@@ -163,6 +168,16 @@ static const char *peer_reads(const struct owner *owner)
         return errno == EAGAIN ? "-" : strerror(errno);
     text[n] = '\0';
     return text;
+}
+
+/* The same, but turns until there is something. */
+static const char *peer_hears(const struct owner *owner)
+{
+    const char *got;
+
+    for (uint64_t late = now_ms() + PATIENCE_MS; strcmp(got = peer_reads(owner), "-") == 0; turn())
+        assert_true(now_ms() < late);
+    return got;
 }
 
 static void peer_says(const struct owner *owner, const char *text)
@@ -625,16 +640,69 @@ static void test_what_is_sent_alone_leaves_in_a_write_of_its_own(void **state)
     open_pair(&owner, SOCK_SEQPACKET, 0);
     send_numbers_alone(&owner, 3);
     assert_string_equal(peer_reads(&owner), "-");
-    turn();
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(*peer_reads(&owner), '0' + i);
+    read_numbers(&owner, 0, 3);
     assert_string_equal(peer_reads(&owner), "-");
     close(owner.peer);
 }
 
+static void test_behind_what_goes_alone_there_is_a_pause(void **state)
+{
+    struct owner owner;
+    uint64_t then;
+
+    alone_ms = 200;
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    conn_send_alone(owner.conn, "a", 1);
+    conn_send_alone(owner.conn, "b", 1);
+    assert_string_equal(peer_hears(&owner), "a");
+    then = now_ms();
+    conn_send(owner.conn, "c", 1); /* comes during the pause, and waits for the next one too */
+    assert_string_equal(peer_hears(&owner), "b");
+    assert_true(now_ms() - then >= 190);
+    assert_string_equal(peer_hears(&owner), "c");
+    assert_true(now_ms() - then >= 380);
+    close(owner.peer);
+}
+
+static void test_who_closes_does_not_wait_through_pauses(void **state)
+{
+    struct owner owner;
+
+    alone_ms = 100000;
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    send_numbers_alone(&owner, 3);
+    assert_string_equal(peer_hears(&owner), "0");
+    conn_send(owner.conn, "bye", 3);
+    conn_close(owner.conn);
+    read_numbers(&owner, 1, 3);
+    assert_string_equal(peer_hears(&owner), "bye");
+    assert_string_equal(peer_hears(&owner), "eof");
+    close(owner.peer);
+    until(conns_idle(conns));
+}
+
+static void test_only_so_many_wait_for_their_peers_to_close(void **state)
+{
+    static struct owner owners[CLOSING_MAX + 10];
+
+    for (int i = 0; i < CLOSING_MAX + 10; i++) {
+        open_one(&owners[i]);
+        conn_send(owners[i].conn, "bye", 3);
+        conn_close(owners[i].conn);
+    }
+    turn();
+    assert_int_equal(conns->closing, CLOSING_MAX);
+    for (int i = 0; i < CLOSING_MAX + 10; i++) {
+        assert_string_equal(peer_hears(&owners[i]), "bye");
+        assert_string_equal(peer_hears(&owners[i]), "eof");
+        close(owners[i].peer);
+    }
+    until(conns_idle(conns));
+}
+
 static void test_what_is_sent_before_and_behind_what_goes_alone_keeps_its_place(void **state)
 {
-    static const char *const writes[] = {"ab", "C", "d", "E", "F", "gh", "-"};
+    static const char *const writes[] = {"ab", "C", "d", "E", "F", "gh"};
     struct owner owner;
 
     open_pair(&owner, SOCK_SEQPACKET, 0);
@@ -646,13 +714,11 @@ static void test_what_is_sent_before_and_behind_what_goes_alone_keeps_its_place(
     conn_send_alone(owner.conn, "F", 1);
     conn_send(owner.conn, "g", 1);
     conn_send(owner.conn, "h", 1);
-    turn();
     for (size_t i = 0; i < sizeof writes / sizeof writes[0]; i++)
-        assert_string_equal(peer_reads(&owner), writes[i]);
+        assert_string_equal(peer_hears(&owner), writes[i]);
     conn_send(owner.conn, "i", 1);
     conn_send(owner.conn, "j", 1);
-    turn();
-    assert_string_equal(peer_reads(&owner), "ij"); /* as if nothing ever went alone */
+    assert_string_equal(peer_hears(&owner), "ij"); /* as if nothing ever went alone */
     close(owner.peer);
 }
 
@@ -665,20 +731,6 @@ static void test_nothing_sent_alone_is_no_write(void **state)
     conn_send_alone(owner.conn, "x", 1);
     turn();
     assert_string_equal(peer_reads(&owner), "x");
-    assert_string_equal(peer_reads(&owner), "-");
-    close(owner.peer);
-}
-
-static void test_many_that_go_alone_take_several_turns(void **state)
-{
-    struct owner owner;
-
-    open_pair(&owner, SOCK_SEQPACKET, 0);
-    send_numbers_alone(&owner, 2 * WRITES_A_TURN + 1);
-    assert_true(conns_end_turn(conns)); /* there is more to do at once */
-    read_numbers(&owner, 0, WRITES_A_TURN);
-    read_numbers(&owner, WRITES_A_TURN, 2 * WRITES_A_TURN + 1);
-    assert_false(conns_end_turn(conns));
     assert_string_equal(peer_reads(&owner), "-");
     close(owner.peer);
 }
@@ -875,9 +927,11 @@ int main(void)
         conn_test(test_a_timeout_can_be_taken_back),
         conn_test(test_a_paused_one_is_not_read_until_it_goes_on),
         conn_test(test_what_is_sent_alone_leaves_in_a_write_of_its_own),
+        conn_test(test_behind_what_goes_alone_there_is_a_pause),
+        conn_test(test_who_closes_does_not_wait_through_pauses),
+        conn_test(test_only_so_many_wait_for_their_peers_to_close),
         conn_test(test_what_is_sent_before_and_behind_what_goes_alone_keeps_its_place),
         conn_test(test_nothing_sent_alone_is_no_write),
-        conn_test(test_many_that_go_alone_take_several_turns),
         conn_test(test_what_goes_alone_waits_for_a_full_socket_and_stays_alone),
         conn_test(test_a_piece_that_is_written_in_part_goes_on_where_it_stopped),
         conn_test(test_what_goes_alone_follows_what_a_full_socket_left),

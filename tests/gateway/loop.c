@@ -151,7 +151,7 @@ void loop_start(void)
 bool publish(const char *room, uint64_t token)
 {
     char chain[80], channel[80];
-    char *body = event_body("alice", "g1-a-1", room, NULL, "hello");
+    char *body = event_body("alice", "g1-a-1", room, "hello");
     bool done;
 
     snprintf(chain, sizeof chain, "r:%s", room);

@@ -56,11 +56,11 @@ static void on_listed(void *ctx, uint64_t token, long count, const char **names,
     add(said.lists, sizeof said.lists, "; ");
 }
 
-static int found = -2; /* what presence_find answered last: -1 not known, else whether it is held */
+static char found[64]; /* what presence_find answered last: the holder, "nobody" or "not known" */
 
-static void on_found(void *ctx, uint64_t token, bool known, bool held)
+static void on_found(void *ctx, uint64_t token, bool known, const char *holder)
 {
-    found = known ? held : -1;
+    snprintf(found, sizeof found, "%s", !known ? "not known" : holder ? holder : "nobody");
 }
 
 static void on_lost(void *ctx, const char *session, bool replaced)
@@ -94,7 +94,7 @@ static int set_up(void **state)
 {
     loop_one(state);
     memset(&said, 0, sizeof said);
-    found = -2;
+    found[0] = '\0';
     loop.presence = presence_create(loop.bus, &loop_settings, &ops, NULL);
     loop_start();
     return 0;
@@ -333,30 +333,37 @@ static void test_a_list_that_was_lost_with_the_link_is_told_as_none(void **state
 }
 
 /* What presence_find says of `name`. */
-static int find(const char *name)
+static const char *find(const char *name)
 {
-    found = -2;
+    found[0] = '\0';
     assert_true(presence_find(loop.presence, name, 7));
-    until(found != -2);
+    until(*found);
     return found;
 }
 
 static void test_who_holds_a_name_is_found_and_nobody_else(void **state)
 {
-    assert_int_equal(find("alice"), false);
+    assert_string_equal(find("alice"), "nobody");
     presence_claim(loop.presence, &alice, 1);
     until(is_answered());
-    assert_int_equal(find("alice"), true);
-    assert_int_equal(find("bob"), false);
+    assert_string_equal(find("alice"), "g1-x-1");
+    assert_string_equal(find("bob"), "nobody");
     presence_release(loop.presence, "alice", "g1-x-1", 2);
     until(is_answered());
-    assert_int_equal(find("alice"), false);
+    assert_string_equal(find("alice"), "nobody");
+}
+
+static void test_who_holds_a_name_with_a_key_is_found_by_it(void **state)
+{
+    presence_claim(loop.presence, &bob, 1);
+    until(is_answered());
+    assert_string_equal(find("bob"), "secret");
 }
 
 static void test_who_is_on_another_gateway_is_found(void **state)
 {
     expect_word("OK", claim(.incarnation = "g2-b", .name = "bob", .session = "g2-b-7"));
-    assert_int_equal(find("bob"), true);
+    assert_string_equal(find("bob"), "g2-b-7");
 }
 
 static void test_who_was_asked_for_when_the_link_broke_is_not_known(void **state)
@@ -366,8 +373,8 @@ static void test_who_was_asked_for_when_the_link_broke_is_not_known(void **state
     proxy_hold(loop.proxies[0], COMMANDS, TO_REDIS, true);
     assert_true(presence_find(loop.presence, "alice", 7));
     reconnect();
-    assert_int_equal(found, -1);
-    assert_int_equal(find("alice"), true);
+    assert_string_equal(found, "not known");
+    assert_string_equal(find("alice"), "g1-x-1");
 }
 
 static void test_nobody_can_be_asked_for_while_the_link_is_down(void **state)
@@ -375,7 +382,7 @@ static void test_nobody_can_be_asked_for_while_the_link_is_down(void **state)
     proxy_cut(loop.proxies[0]);
     until(loop.downs[0] == 1);
     assert_false(presence_find(loop.presence, "alice", 7));
-    assert_int_equal(found, -2);
+    assert_string_equal(found, "");
 }
 
 static void test_a_gateway_that_retires_leaves_nothing(void **state)
@@ -440,6 +447,7 @@ int main(void)
         presence_test(test_who_and_rooms_are_listed),
         presence_test(test_a_list_that_was_lost_with_the_link_is_told_as_none),
         presence_test(test_who_holds_a_name_is_found_and_nobody_else),
+        presence_test(test_who_holds_a_name_with_a_key_is_found_by_it),
         presence_test(test_who_is_on_another_gateway_is_found),
         presence_test(test_who_was_asked_for_when_the_link_broke_is_not_known),
         presence_test(test_nobody_can_be_asked_for_while_the_link_is_down),

@@ -94,6 +94,11 @@ static void on_reached(void *owner, struct member *member)
     person->reached++;
 }
 
+static bool is_for(void *owner, const struct event *event)
+{
+    return !((struct person *)owner)->stranger;
+}
+
 static uint64_t serial_of(void *ctx, const char *session)
 {
     const char *number = strrchr(session, '-');
@@ -114,7 +119,7 @@ static void on_room_ready(void *ctx, uint64_t token, bool good)
         world.bad++;
 }
 
-static const struct hub_ops ops = {on_send, is_ready, on_reached, serial_of, on_room_ready};
+static const struct hub_ops ops = {on_send, is_ready, on_reached, is_for, serial_of, on_room_ready};
 
 /* The world
  * ------------------------------------------------------------------------------------------------------------

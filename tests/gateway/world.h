@@ -19,6 +19,7 @@ struct person {
     uint64_t serial;
     struct member *member;
     bool ready;
+    bool stranger; /* no direct is for this one */
     long budget; /* becomes not ready after so many events; below 0: never */
     char *told;
     size_t size, room;

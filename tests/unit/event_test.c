@@ -25,7 +25,7 @@ static void assert_refused(const char *body)
 static void test_a_message_goes_round(void **state)
 {
     static const char text[] = "zażółć \"quotes\" \\ \t two\nlines 😀";
-    char *body = event_body("Alice", "g1-a-1", "lobby", NULL, text);
+    char *body = event_body("Alice", "g1-a-1", "lobby", text);
     struct event *event = from_body(body);
 
     assert_non_null(event);
@@ -42,11 +42,12 @@ static void test_a_message_goes_round(void **state)
 
 static void test_a_direct_goes_round(void **state)
 {
-    char *body = event_body("Alice", "g1-a-1", NULL, "Bob", "psst");
+    char *body = event_direct_body("Alice", "g1-a-1", "Bob", "g2-b-7", "psst");
     struct event *event = from_body(body);
 
     assert_non_null(event);
     assert_string_equal(event->place, "Bob");
+    assert_string_equal(event->whom, "g2-b-7");
     assert_true(event->direct);
     event_drop(event);
     free(body);
@@ -54,7 +55,7 @@ static void test_a_direct_goes_round(void **state)
 
 static void test_a_body_is_one_line_of_json(void **state)
 {
-    char *body = event_body("Alice", "g1-a-1", "lobby", NULL, "two\nlines");
+    char *body = event_body("Alice", "g1-a-1", "lobby", "two\nlines");
 
     assert_string_equal(
         body, "{\"from\":\"Alice\",\"session\":\"g1-a-1\",\"room\":\"lobby\",\"text\":\"two\\nlines\"}");
@@ -68,7 +69,7 @@ static void test_a_text_of_4096_bytes_goes_round(void **state)
 
     memset(text, '"', TEXT_MAX_BYTES);
     text[TEXT_MAX_BYTES] = '\0';
-    body = event_body("Alice", "g1-a-1", "lobby", NULL, text);
+    body = event_body("Alice", "g1-a-1", "lobby", text);
     event = from_body(body);
     assert_non_null(event);
     assert_string_equal(event->text, text);
@@ -174,7 +175,7 @@ static void test_a_text_of_4097_bytes_is_refused(void **state)
 
     memset(text, 'x', TEXT_MAX_BYTES + 1);
     text[TEXT_MAX_BYTES + 1] = '\0';
-    body = event_body("Alice", "g1-a-1", "lobby", NULL, text);
+    body = event_body("Alice", "g1-a-1", "lobby", text);
     assert_refused(body);
     free(body);
 }
@@ -236,7 +237,7 @@ static void test_the_last_reference_frees(void **state)
 
 static void test_what_is_not_utf8_has_no_body(void **state)
 {
-    assert_null(event_body("Alice", "g1-a-1", "lobby", NULL, "\xff"));
+    assert_null(event_body("Alice", "g1-a-1", "lobby", "\xff"));
     assert_null(session_open_record("s", "\xff", "g", "d", "a"));
 }
 
