@@ -19,8 +19,8 @@ struct gob_type;
 struct gob_stream {
     struct gob_type *types;
     size_t n_types, types_bytes; /* how many, and the memory that they take */
-    size_t wanted;          /* how many unused bytes there must be before it makes sense to look again */
-    bool defined, repeated; /* types were defined since the last value; one of them was known */
+    size_t wanted;               /* how many unused bytes there must be before it makes sense to look again */
+    bool defined, repeated;      /* types were defined since the last value; one of them was known */
 };
 
 /* These bytes, which need not end with NUL. */

@@ -20,7 +20,7 @@ struct person {
     struct member *member;
     bool ready;
     bool stranger; /* no direct is for this one */
-    long budget; /* becomes not ready after so many events; below 0: never */
+    long budget;   /* becomes not ready after so many events; below 0: never */
     char *told;
     size_t size, room;
     unsigned reached; /* how often it was told that its position has moved */
