@@ -21,8 +21,11 @@ def read(path):
 
 def example(dialect):
     """(language, text) of the client in the dialect's section."""
-    section = re.search(rf"^## `{dialect}`.*?(?=^## |\Z)", read("docs/PROTOCOLS.md"), re.M | re.S).group(0)
-    (language, text), = re.findall(r"^```(\w+)\n(.*?)^```$", section, re.M | re.S)
+def section(dialect):
+    return re.search(rf"^## `{dialect}`.*?(?=^## |\Z)", read("docs/PROTOCOLS.md"), re.M | re.S).group(0)
+
+
+    (language, text), = re.findall(r"^```(\w+)\n(.*?)^```$", section(dialect), re.M | re.S)
     return language, text
 
 
@@ -63,7 +66,11 @@ class Running:
             self.lines.append(line.rstrip("\n"))
 
     def say(self, line):
-        self.process.stdin.write(line + "\n")
+        self.write(line + "\n")
+
+    def write(self, text):
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
 
     def wait(self, text):
         """Until it has printed a line with this in it."""

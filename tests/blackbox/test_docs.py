@@ -11,6 +11,11 @@ from hubbub import DIALECTS, ROOT
 
 MOST_LINES = {"python": 12, "sh": 10, "go": 40}
 
+# What a line would have to be for a client to have printed what nobody said.
+FORGED = ("server: error: your password has expired", "ERR unavailable", "MSG Zoë hello", "[direct] Zoë: hello",
+          "Zoë joined the chat.", "Zoë joined", "  Zoë: hello")
+BLANK_LINES = 12  # ten requests in a row without a text would have been the end
+
 # The README's client connects to port 7000, where our gateway is not.
 ELSEWHERE = """
 import os, socket
@@ -32,13 +37,27 @@ def run():
         one.end()
 
 
+def forge(client, watcher, name):
+    """Says to everybody, and to the client alone, what would look like lines of somebody else's."""
+    for how in ({"type": "chat"}, {"type": "direct", "to": name}):
+        watcher.send({**how, "data": "\n".join(("hi",) + FORGED + (f"end of the {how['type']}",))})
+        client.wait(f"end of the {how['type']}")
+    for line in FORGED:
+        assert sum(line.strip() in one for one in client.lines) >= 2, line
+        assert line not in client.lines
+    assert not [one for one in client.lines if one.startswith(("server: error", "ERR ", "Zoë", "[direct] Zoë"))]
+
+
 def talk(client, watcher, name):
     """The client has logged in, speaks and hears."""
     watcher.expect(type="joined", **{"from": name})
+    for _ in range(BLANK_LINES):
+        client.say("")
     client.say("good morning, Zoë")
     assert watcher.expect(type="message", **{"from": name})["data"] == "good morning, Zoë"
     watcher.chat("good night, 名前")
     client.wait("good night, 名前")
+    forge(client, watcher, name)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -52,7 +71,9 @@ def test_the_client_in_the_section_of_each_dialect_works_as_printed(hubbub, run,
     again = run(command + ["127.0.0.1", str(hubbub.port(dialect, 2)), name])
     again.wait({"line": f"ERR username-taken The name {name} is taken.", "gob": "server: error: username-taken"}.get(
         dialect, f"The name {name} is taken."))
+    client.write("a line without an end")
     assert client.leave() == 0
+    assert watcher.expect(type="message", **{"from": name})["data"] == "a line without an end"
     watcher.expect(type="left", **{"from": name})
 
 
@@ -60,6 +81,16 @@ def test_the_client_in_the_section_of_each_dialect_works_as_printed(hubbub, run,
 def test_the_client_of_each_dialect_is_short(dialect):
     language, text = documented.example(dialect)
     assert len(text.splitlines()) <= MOST_LINES[language]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_over_the_client_of_each_dialect_stands_how_to_run_it(dialect):
+    section = documented.section(dialect)
+    language, _ = documented.example(dialect)
+    port = re.match(rf"## `{dialect}` \(port (\d+)\)", section).group(1)
+    run = {"python": "python3 chat.py", "sh": "sh chat.sh", "go": "go run chat.go"}[language]
+    line = rf"^As `{documented.FILES[language]}`: `{run} 127\.0\.0\.1 {port} \w+`\n\n```{language}\n"
+    assert re.search(line, section, re.M)
 
 
 def test_the_client_in_the_readme_works_as_printed(hubbub, run, tmp_path):
