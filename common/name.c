@@ -85,10 +85,19 @@ static bool may_be_said(utf8proc_int32_t c)
     return c >= 0x20 && !(c >= 0x7f && c <= 0x9f) && c != 0x2028 && c != 0x2029;
 }
 
+size_t text_lines(const char *text)
+{
+    size_t n = 1;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
 bool text_clean(char *text)
 {
     char *from = text, *to = text;
-    size_t len, lines = 1;
+    size_t len;
 
     while (*from) {
         if (from[0] == '\r' && from[1] == '\n')
@@ -100,10 +109,6 @@ bool text_clean(char *text)
     *to = '\0';
     len = (size_t)(to - text);
     if (len == 0 || len > TEXT_MAX_BYTES)
-        return false;
-    for (from = text; from < to; from++)
-        lines += *from == '\n';
-    if (lines > TEXT_MAX_LINES)
         return false;
     for (from = text; from < to;) {
         utf8proc_int32_t c;

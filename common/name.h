@@ -17,7 +17,7 @@
 #define NAME_MAX_BYTES (NAME_CHARS * 4 + 1) /* with the NUL; for given and folded names */
 #define ROOM_MAX_BYTES (ROOM_CHARS * 4 + 1)
 #define TEXT_MAX_BYTES 4096
-#define TEXT_MAX_LINES 100 /* each costs the readers of some dialects a whole prefix */
+#define TEXT_MAX_LINES 100 /* may be said; each costs the readers of some dialects a whole prefix */
 #define LOBBY "lobby"
 
 /* Checks the name `given` and writes its folded form into `folded` (NAME_MAX_BYTES).  False if it is no name.
@@ -32,10 +32,13 @@ unsigned lane_of(const char *folded);
 
 /*
  * Makes `text` (NUL-terminated) fit to be said, in place: trims line ends at its end and turns CRLF into LF.
- * False if nothing or more than TEXT_MAX_BYTES or TEXT_MAX_LINES is left, if it is not UTF-8, or if it holds
- * a control character other than tab and LF, U+2028 or U+2029.
+ * False if nothing or more than TEXT_MAX_BYTES is left, if it is not UTF-8, or if it holds a control
+ * character other than tab and LF, U+2028 or U+2029.
  */
 bool text_clean(char *text);
+
+/* How many lines `text` has: 1 if there is no LF in it. */
+size_t text_lines(const char *text);
 
 /* True if these bytes are well-formed UTF-8 without NUL. */
 bool text_is_utf8(const char *text, size_t len);

@@ -1,6 +1,6 @@
 #!/bin/sh
 #
-# Installs the Debian packages of the given groups (build run test lint fuzz engine) that are missing; needs root or
+# Installs the Debian packages of the given groups (build run test go lint fuzz engine) that are missing; needs root or
 # sudo only if there are any.  No server of the machine is started or stopped: the packages' own Redis, PostgreSQL and
 # haproxy stay off, and if they were there before they are left alone.
 #
@@ -23,6 +23,8 @@ group_packages() {
         command -v psql >/dev/null || echo postgresql-client
         ;;
     test) echo python3-pytest netcat-openbsd ;;
+    # For the tests with real Go clients, which are skipped without it, but not in CI.
+    go) echo golang-go ;;
     engine)
         echo docker.io iptables mmdebstrap
         # Before Debian 13, docker.io has the client itself.
@@ -32,7 +34,7 @@ group_packages() {
     fuzz) echo clang libclang-rt-dev python3 ;;
     lint) echo clang clang-format clang-tidy cppcheck python3 ;;
     *)
-        echo "install.sh: no such group: $1 (build run test lint fuzz engine)" >&2
+        echo "install.sh: no such group: $1 (build run test go lint fuzz engine)" >&2
         exit 2
         ;;
     esac

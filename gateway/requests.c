@@ -71,7 +71,7 @@ static bool read_text(struct session *session, const struct request *request,
                       char text[REQUEST_MAX_BYTES + 1])
 {
     snprintf(text, REQUEST_MAX_BYTES + 1, "%s", request->text);
-    if (text_clean(text))
+    if (text_clean(text) && text_lines(text) <= TEXT_MAX_LINES)
         return true;
     reject(session, request, ERROR_BAD_REQUEST,
            "A text is 1 to 4096 bytes of UTF-8 in at most 100 lines, without control characters.");

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from hubbub import BUILD, HERE, PATIENCE, ROOT, Failure, wait_for
 
 FILES = {"python": "chat.py", "sh": "chat.sh", "go": "chat.go"}
@@ -19,20 +21,35 @@ def read(path):
         return file.read()
 
 
-def example(dialect):
-    """(language, text) of the client in the dialect's section."""
 def section(dialect):
     return re.search(rf"^## `{dialect}`.*?(?=^## |\Z)", read("docs/PROTOCOLS.md"), re.M | re.S).group(0)
 
 
+def example(dialect):
+    """(language, text) of the client in the dialect's section."""
     (language, text), = re.findall(r"^```(\w+)\n(.*?)^```$", section(dialect), re.M | re.S)
     return language, text
 
 
+def has_go():
+    """In CI, which installs Go, it must be there: what is always skipped tests nothing."""
+    if not GO and os.environ.get("CI"):
+        pytest.fail("CI is set, and there is no Go here: deploy/install.sh go", pytrace=False)
+    return GO is not None
+
+
+def needs_go():
+    """For a test that is nothing without Go."""
+    if not has_go():
+        pytest.skip("no Go here: deploy/install.sh go")
+
+
 def go_program(source, directory):
-    program = os.path.join(directory, "chat")
+    """Builds one without any network; returns its path."""
+    program = os.path.join(directory, "program")
     done = subprocess.run([GO, "build", "-o", program, source], cwd=directory, capture_output=True, text=True,
-                          env={**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "HOME": directory,
+                          timeout=300,
+                          env={**os.environ, "GO111MODULE": "off", "GOPROXY": "off", "GOFLAGS": "", "HOME": directory,
                                "GOCACHE": os.path.join(os.path.abspath(BUILD), "go-cache")})
     assert done.returncode == 0, done.stderr
     return program
@@ -45,7 +62,7 @@ def command(dialect, directory):
     with open(source, "w") as file:
         file.write(text)
     if language == "go":
-        return [go_program(source, directory)] if GO else [sys.executable, os.path.join(HERE, "gob.py")]
+        return [go_program(source, directory)] if has_go() else [sys.executable, os.path.join(HERE, "gob.py")]
     return [{"python": sys.executable, "sh": "sh"}[language], source]
 
 

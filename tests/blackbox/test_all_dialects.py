@@ -53,13 +53,16 @@ class Person:
 @pytest.fixture
 def people(hubbub, tmp_path):
     """One of each dialect, in the lobby, one after the other."""
+    commands = {dialect: documented.command(dialect, str(tmp_path)) for dialect in GATEWAYS}
     everybody = []
-    for dialect in GATEWAYS:
-        everybody.append(Person(hubbub, dialect, documented.command(dialect, str(tmp_path))))
-        hubbub.wait_sql(f"SELECT count(*) FROM online WHERE name = '{everybody[-1].name}'", "1")
-    yield everybody
-    for one in everybody:
-        one.end()
+    try:
+        for dialect, command in commands.items():
+            everybody.append(Person(hubbub, dialect, command))
+            hubbub.wait_sql(f"SELECT count(*) FROM online WHERE name = '{everybody[-1].name}'", "1")
+        yield everybody
+    finally:
+        for one in everybody:
+            one.end()
 
 
 def test_people_of_all_dialects_meet_in_one_room(hubbub, people):

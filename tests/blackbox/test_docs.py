@@ -62,8 +62,8 @@ def talk(client, watcher, name):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_client_in_the_section_of_each_dialect_works_as_printed(hubbub, run, tmp_path, dialect):
-    if documented.example(dialect)[0] == "go" and not documented.GO:
-        pytest.skip("no Go here: apt-get install golang-go")
+    if documented.example(dialect)[0] == "go":
+        documented.needs_go()
     command, name = documented.command(dialect, str(tmp_path)), f"doc-{dialect}"
     watcher = hubbub.json(f"doc-watcher-of-{dialect}", 2)
     client = run(command + ["127.0.0.1", str(hubbub.port(dialect)), name])

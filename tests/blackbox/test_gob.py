@@ -4,32 +4,25 @@ or new ones for every message."""
 import json
 import os
 import queue
-import shutil
 import subprocess
 import threading
 import time
 
 import pytest
 
+import documented
 from hubbub import HERE, PATIENCE
 
 TEXT, JOIN, LEAVE = 0, 1, 2
 HABITS = ("long-lived", "fresh")
 MANY = 1000
 
-pytestmark = pytest.mark.skipif(not shutil.which("go"), reason="go is not installed: nobody to speak real gob")
 
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def program(tmp_path_factory):
-    """The client, built without any network."""
-    place = tmp_path_factory.mktemp("go")
-    made = subprocess.run(["go", "build", "-o", str(place / "client"), os.path.join(HERE, "go", "client.go")], cwd=place,
-                          env={**os.environ, "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GO111MODULE": "off",
-                               "GOCACHE": str(place / "cache"), "GOPATH": str(place / "path")},
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
-    assert made.returncode == 0, made.stdout
-    return str(place / "client")
+    """The client; where there is no Go to build it, no test of these runs."""
+    documented.needs_go()
+    return documented.go_program(os.path.join(HERE, "go", "client.go"), str(tmp_path_factory.mktemp("go")))
 
 
 class GoClient:

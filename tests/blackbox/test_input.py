@@ -94,7 +94,7 @@ def test_a_hundred_thousand_brackets_are_too_long_and_hurt_nobody(hubbub):
 
 @pytest.mark.parametrize("text, shown", [
     ("x" * 4096, "x" * 4096), ("é" * 2048, "é" * 2048), ("two\r\nlines", "two\nlines"), ("a\tb", "a\tb"),
-    ("the end\r\n\n", "the end"), (" spaces ", " spaces "), ("\U0001f4a5 名", "\U0001f4a5 名"),
+    ("\n" * 99 + "x", "\n" * 99 + "x"), ("the end\r\n\n", "the end"), (" spaces ", " spaces "), ("\U0001f4a5 名", "\U0001f4a5 名"),
 ], ids=lambda text: repr(text[:12]))
 def test_a_good_text_arrives_as_it_is_but_for_line_ends(hubbub, text, shown):
     alice, bob = hubbub.json("text-alice", 1), hubbub.json("text-bob", 2)
@@ -119,6 +119,13 @@ def test_a_text_of_4097_bytes_is_refused(hubbub):
     client = hubbub.json("long-alice")
     client.chat("x" * 4097, ref="r")
     assert client.expect(type="error", ref="r")["code"] in ("too-long", "bad-request")
+    client.sync()
+
+
+def test_a_text_of_101_lines_is_refused(hubbub):
+    client = hubbub.json("tall-alice")
+    client.chat("x\n" * 100 + "x", ref="r")
+    client.expect_error("bad-request", ref="r")
     client.sync()
 
 

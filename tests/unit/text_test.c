@@ -131,14 +131,11 @@ static void test_4096_bytes_count_lf_for_crlf(void **state)
     assert_int_equal(strlen(text), TEXT_MAX_BYTES);
 }
 
-static void test_100_lines_and_no_more(void **state)
+static void test_lines_are_counted_by_what_is_between_them(void **state)
 {
-    for (size_t i = 0; i < TEXT_MAX_LINES - 1; i++)
-        strcpy(text + 2 * i, "x\n");
-    strcpy(text + 2 * (TEXT_MAX_LINES - 1), "y\n\r\n"); /* what is trimmed is no line */
-    assert_true(text_clean(text));
-    strcat(text, "\nz");
-    assert_false(text_clean(text));
+    assert_int_equal(text_lines("x"), 1);
+    assert_int_equal(text_lines("x\ny"), 2);
+    assert_int_equal(text_lines("x\n\ny"), 3);
 }
 
 static void test_utf8_is_told_from_what_is_not(void **state)
@@ -166,7 +163,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_utf8_is_refused),
         cmocka_unit_test(test_4096_bytes_after_trimming_and_no_more),
         cmocka_unit_test(test_4096_bytes_count_lf_for_crlf),
-        cmocka_unit_test(test_100_lines_and_no_more),
+        cmocka_unit_test(test_lines_are_counted_by_what_is_between_them),
         cmocka_unit_test(test_utf8_is_told_from_what_is_not),
     };
 
