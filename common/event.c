@@ -27,7 +27,7 @@ static bool is_word(const char *text)
 
 struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len)
 {
-    const char *from, *session, *text, *room = NULL, *to = NULL, *whom = NULL, *place;
+    const char *from, *session, *text, *room = NULL, *to = NULL, *whom = NULL, *by = NULL, *place;
     struct event *event = NULL;
     json_t *json;
     size_t size;
@@ -36,15 +36,16 @@ struct event *event_from_body(event_id id, event_id prev, const char *body, size
     json = json_loadb(body, len, 0, NULL);
     if (!json)
         return NULL;
-    if (json_unpack(json, "{s:s, s:s, s:s, s?s, s?s, s?s}", "from", &from, "session", &session, "text", &text,
-                    "room", &room, "to", &to, "for", &whom) < 0 ||
-        !room == !to || !to != !whom)
+    if (json_unpack(json, "{s:s, s:s, s:s, s?s, s?s, s?s, s?s}", "from", &from, "session", &session, "text",
+                    &text, "room", &room, "to", &to, "for", &whom, "by", &by) < 0 ||
+        !room == !to || !to != !whom || !to != !by)
         goto out;
     place = room ? room : to;
-    if (!is_word(from) || !is_word(session) || !is_word(place) || (whom && !is_word(whom)))
+    if (!is_word(from) || !is_word(session) || !is_word(place) || (whom && !is_word(whom)) ||
+        (by && !is_word(by)))
         goto out;
     size = sizeof *event + strlen(from) + strlen(session) + strlen(place) + strlen(text) + 4 +
-           (whom ? strlen(whom) + 1 : 0);
+           (whom ? strlen(whom) + 1 : 0) + (by ? strlen(by) + 1 : 0);
     event = malloc(size);
     if (!event)
         goto out;
@@ -55,6 +56,7 @@ struct event *event_from_body(event_id id, event_id prev, const char *body, size
     event->place = pack(&at, place);
     event->text = pack(&at, text);
     event->whom = whom ? pack(&at, whom) : NULL;
+    event->by = by ? pack(&at, by) : NULL;
     if (!text_clean((char *)event->text)) { /* a copy, which is ours */
         event_drop(event);
         event = NULL;
@@ -104,11 +106,11 @@ char *event_body(const char *from, const char *session, const char *room, const 
         json_pack("{s:s, s:s, s:s, s:s}", "from", from, "session", session, "room", room, "text", text));
 }
 
-char *event_direct_body(const char *from, const char *session, const char *to, const char *whom,
-                        const char *text)
+char *event_direct_body(const char *from, const char *session, const char *by, const char *to,
+                        const char *whom, const char *text)
 {
-    return print(json_pack("{s:s, s:s, s:s, s:s, s:s}", "from", from, "session", session, "to", to, "for",
-                           whom, "text", text));
+    return print(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "from", from, "session", session, "by", by, "to",
+                           to, "for", whom, "text", text));
 }
 
 char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,

@@ -9,7 +9,7 @@
  *
  *     its log entry    c CHAIN  p PREV  e BODY        (the entry's stream id is the event's id)
  *     its live form    "ID PREV BODY"                 (on the channel of its room or user)
- *     its body         {"from","session","room"|"to","text"}, of a direct also "for"
+ *     its body         {"from","session","room"|"to","text"}, of a direct also "for", "by"
  *
  * The log of lane 0 also holds session records, which belong to no chain (c and p are "-"):
  *
@@ -31,7 +31,8 @@ struct event {
     const char *from;    /* who said it, as shown */
     const char *session; /* whose it was */
     const char *place;   /* the room (folded), or the recipient as given */
-    const char *whom;    /* of a direct: whose it is, see event_body(); else NULL */
+    const char *whom;    /* of a direct: who held the recipient's name, see event_direct_body(); else NULL */
+    const char *by;      /* of a direct: who held the sender's name; else NULL */
     const char *text;
     bool direct;
     unsigned refs;
@@ -71,12 +72,12 @@ bool channel_chain(const char *channel, char chain[CHAIN_MAX_BYTES]);
 char *event_body(const char *from, const char *session, const char *room, const char *text);
 
 /*
- * The body of a direct to `to`, the recipient as given.  `whom` is who holds that name: the digest of the key
- * with which it is held, or the session that holds it without one.  Nobody else is handed the direct, for
- * names change hands.
+ * The body of a direct to `to`, the recipient as given.  `whom` is who holds that name, and `by` who holds
+ * the sender's: "a:N" (an account), the digest of the key with which it is held, or the session that holds it
+ * without one.  Nobody else is handed the direct, for names change hands.
  */
-char *event_direct_body(const char *from, const char *session, const char *to, const char *whom,
-                        const char *text);
+char *event_direct_body(const char *from, const char *session, const char *by, const char *to,
+                        const char *whom, const char *text);
 
 /* The record of a session's opening.  The caller frees it; NULL: no memory. */
 char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,

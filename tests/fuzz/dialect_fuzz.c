@@ -224,8 +224,9 @@ static void check_prefixes(const char *bytes, size_t len, const char *text)
 /* Somebody hears what the client has said: its way through Redis may not lose it. */
 static void say(struct play *play, const char *to)
 {
-    char *body = to ? event_direct_body(play->name, "g1-00000001-2", to, "g1-00000001-3", play->text)
-                    : event_body(play->name, "g1-00000001-2", play->room, play->text);
+    char *body =
+        to ? event_direct_body(play->name, "g1-00000001-2", "g1-00000001-2", to, "g1-00000001-3", play->text)
+           : event_body(play->name, "g1-00000001-2", play->room, play->text);
     struct evbuffer *out = evbuffer_new();
     struct event *event;
 

@@ -35,14 +35,14 @@ static void check_same(const struct event *event, const struct event *again)
     REQUIRE(again->id == event->id && again->prev == event->prev && again->direct == event->direct);
     REQUIRE(strcmp(again->from, event->from) == 0 && strcmp(again->session, event->session) == 0);
     REQUIRE(strcmp(again->place, event->place) == 0 && strcmp(again->text, event->text) == 0);
-    REQUIRE(!event->direct || strcmp(again->whom, event->whom) == 0);
+    REQUIRE(!event->direct || (strcmp(again->whom, event->whom) == 0 && strcmp(again->by, event->by) == 0));
 }
 
 static void check_round(const struct event *event)
 {
-    char *body = event->direct
-                     ? event_direct_body(event->from, event->session, event->place, event->whom, event->text)
-                     : event_body(event->from, event->session, event->place, event->text);
+    char *body = event->direct ? event_direct_body(event->from, event->session, event->by, event->place,
+                                                   event->whom, event->text)
+                               : event_body(event->from, event->session, event->place, event->text);
     struct event *again;
 
     REQUIRE(body);

@@ -205,8 +205,9 @@ event_id fake_say(struct bus *bus, const char *room, uint64_t serial)
     snprintf(session, sizeof session, "g1-00000000-%llu", (unsigned long long)serial);
     snprintf(text, sizeof text, "%zu", chain->count + 1);
     return append(bus, chain, serial,
-                  is_inbox(room) ? event_direct_body("somebody", session, bare(room), "whoever", text)
-                                 : event_body("somebody", session, room, text));
+                  is_inbox(room)
+                      ? event_direct_body("somebody", session, session, bare(room), "whoever", text)
+                      : event_body("somebody", session, room, text));
 }
 
 event_id fake_say_garbage(struct bus *bus, const char *room)

@@ -67,7 +67,8 @@ static void test_a_direct_becomes_a_row_of_directs(void **state)
 {
     store_start(0);
     add(3, "*", "u:bob", "0-0",
-        "{\"from\":\"Alice\",\"session\":\"t1-1\",\"to\":\"BOB\",\"for\":\"t1-2\",\"text\":\"psst\"}");
+        "{\"from\":\"Alice\",\"session\":\"t1-1\",\"to\":\"BOB\",\"for\":\"t1-2\",\"by\":\"t1-1\",\"text\":"
+        "\"psst\"}");
     await_sql(
         5, "select count(*) = 1 from directs where sender = 'Alice' and recipient = 'BOB' and text = 'psst'"
            " and not is_read");

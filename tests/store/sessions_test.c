@@ -114,7 +114,8 @@ static void test_the_newest_log_in_says_how_a_name_is_shown(void **state)
 {
     store_start(0);
     add(3, "*", "u:bob", "0-0",
-        "{\"from\":\"Alice\",\"session\":\"t1-1\",\"to\":\"bob\",\"for\":\"t1-2\",\"text\":\"psst\"}");
+        "{\"from\":\"Alice\",\"session\":\"t1-1\",\"to\":\"bob\",\"for\":\"t1-2\",\"by\":\"t1-1\",\"text\":"
+        "\"psst\"}");
     await_sql(5, "select count(*) = 1 from directs where recipient = 'bob'");
     opened("1700000000000-0", "g1-1", "Bob");
     await_sql(5, "select count(*) = 1 from directs where recipient = 'Bob'");

@@ -42,12 +42,13 @@ static void test_a_message_goes_round(void **state)
 
 static void test_a_direct_goes_round(void **state)
 {
-    char *body = event_direct_body("Alice", "g1-a-1", "Bob", "g2-b-7", "psst");
+    char *body = event_direct_body("Alice", "g1-a-1", "a:12", "Bob", "g2-b-7", "psst");
     struct event *event = from_body(body);
 
     assert_non_null(event);
     assert_string_equal(event->place, "Bob");
     assert_string_equal(event->whom, "g2-b-7");
+    assert_string_equal(event->by, "a:12");
     assert_true(event->direct);
     event_drop(event);
     free(body);
@@ -150,6 +151,15 @@ static void test_a_missing_or_wrong_field_is_refused(void **state)
 static void test_room_and_recipient_at_once_are_refused(void **state)
 {
     assert_refused("{\"from\":\"f\",\"session\":\"s\",\"room\":\"r\",\"to\":\"b\",\"text\":\"t\"}");
+}
+
+static void test_a_direct_that_does_not_say_for_whom_and_by_whom_is_refused(void **state)
+{
+    assert_refused("{\"from\":\"f\",\"session\":\"s\",\"to\":\"b\",\"text\":\"t\"}");
+    assert_refused("{\"from\":\"f\",\"session\":\"s\",\"to\":\"b\",\"for\":\"w\",\"text\":\"t\"}");
+    assert_refused("{\"from\":\"f\",\"session\":\"s\",\"to\":\"b\",\"by\":\"s\",\"text\":\"t\"}");
+    assert_refused(
+        "{\"from\":\"f\",\"session\":\"s\",\"to\":\"b\",\"for\":\"w\",\"by\":\"s 2\",\"text\":\"t\"}");
 }
 
 static void test_names_that_are_not_one_word_are_refused(void **state)
@@ -341,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_json_is_refused),
         cmocka_unit_test(test_a_missing_or_wrong_field_is_refused),
         cmocka_unit_test(test_room_and_recipient_at_once_are_refused),
+        cmocka_unit_test(test_a_direct_that_does_not_say_for_whom_and_by_whom_is_refused),
         cmocka_unit_test(test_names_that_are_not_one_word_are_refused),
         cmocka_unit_test(test_a_text_that_may_not_be_said_is_refused),
         cmocka_unit_test(test_a_text_of_4097_bytes_is_refused),
