@@ -145,8 +145,8 @@ void chat_send_direct(struct session *session, const char *holder)
 {
     const struct direct *direct = session->direct;
     char chain[CHAIN_MAX_BYTES];
-    char *body = event_direct_body(session->shown, session->id, session->key[0] ? session->key : session->id,
-                                   direct->to, holder, direct->text);
+    const char *by = strcmp(session->key, "-") == 0 ? session->id : session->key;
+    char *body = event_direct_body(session->shown, session->id, by, direct->to, holder, direct->text);
 
     chain_name('u', direct->name, chain);
     say(session, draft_create(session, NULL, chain, body, direct->text, session->ref, session->word));
