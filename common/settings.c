@@ -51,6 +51,23 @@ static bool good_address(const char *value)
     return address_parse(value, strlen(value), host, sizeof host, &port);
 }
 
+static bool good_store_listen(const char *value)
+{
+    return value[0] == '\0' || good_address(value);
+}
+
+static bool good_store_url(const char *value)
+{
+    struct store_address addresses[STORES_MAX];
+
+    return value[0] == '\0' || store_addresses(value, addresses) > 0;
+}
+
+static bool good_guests(const char *value)
+{
+    return strcmp(value, "allow") == 0 || strcmp(value, "deny") == 0;
+}
+
 static bool good_level(const char *value)
 {
     enum log_level level;
@@ -107,6 +124,30 @@ static const struct setting table[] = {
      "Password of the PostgreSQL role."},
     {"HEALTH_FILE", PROGRAM_STORE, TEXT(health_file), "", 0, 0, NULL, "",
      "A file that the store touches every second while Redis and PostgreSQL both answer. Empty: none."},
+    {"STORE_LISTEN", PROGRAM_STORE, TEXT(store_listen), "127.0.0.1:7400", 0, 0, good_store_listen,
+     "use address:port, or nothing",
+     "Where gateways ask the store for what they cannot know: passwords, old history. Only gateways may "
+     "reach "
+     "it. Empty: nowhere."},
+    {"STORE_URL", PROGRAM_GATEWAY, TEXT(store_url), "store://127.0.0.1:7400", 0, 0, good_store_url,
+     "use store://host:port, up to 8 of them, separated by commas, or nothing",
+     "The stores to ask, `store://host[:port]`, separated by commas; each name may have several addresses, "
+     "and "
+     "any store may answer. Empty: there is none, and what needs one is `unavailable`."},
+    {"STORE_SECRET", BOTH, SECRET(store_secret), "", 0, 0, NULL, "",
+     "What a gateway says to a store so that it is answered: the same for both. Empty: none is asked."},
+    {"STORE_WORKERS", PROGRAM_STORE, NUMBER(store_workers), "4", 1, 64, NULL, "",
+     "Threads, each with a connection to PostgreSQL, that answer what gateways ask."},
+    {"PASSWORD_WORKERS", PROGRAM_STORE, NUMBER(password_workers), "2", 1, 16, NULL, "",
+     "Threads, each with a connection to PostgreSQL, that check passwords."},
+    {"PASSWORD_OPS", PROGRAM_STORE, NUMBER(password_ops), "2", 1, 20, NULL, "",
+     "How often argon2id passes over its memory. A password that was kept with another value is hashed anew "
+     "at "
+     "its next log-in."},
+    {"PASSWORD_MEMORY", PROGRAM_STORE, NUMBER(password_memory), "64", 8, 1024, NULL, "",
+     "MiB of memory that argon2id takes for each password under way. The same holds."},
+    {"GUESTS", PROGRAM_GATEWAY, TEXT(guests), "allow", 0, 0, good_guests, "use allow or deny",
+     "Whether people may log in without an account: allow or deny."},
     {"LOG_LEVEL", BOTH, TEXT(log_level), "info", 0, 0, good_level, "use debug, info, warn or error",
      "The least level that is logged: debug, info, warn or error."},
     {"LOGIN_TIMEOUT", PROGRAM_GATEWAY, NUMBER(login_timeout), "30", 1, 3600, NULL, "",
@@ -170,6 +211,35 @@ size_t redis_addresses(const char *url, struct redis_address addresses[REDIS_SER
             return 0;
         if (!address_parse(at + sizeof scheme - 1, len - (sizeof scheme - 1), addresses[n].host,
                            sizeof addresses[n].host, &addresses[n].port))
+            return 0;
+        n++;
+        at += len;
+        if (*at == '\0')
+            return n;
+    }
+}
+
+size_t store_addresses(const char *url, struct store_address addresses[STORES_MAX])
+{
+    static const char scheme[] = "store://";
+    char default_port[8];
+    size_t n = 0;
+
+    snprintf(default_port, sizeof default_port, ":%d", STORE_PORT);
+    for (const char *at = url;; at++) {
+        size_t len = strcspn(at, ","), host = len - (sizeof scheme - 1);
+        char text[256 + sizeof default_port];
+        bool has_port;
+
+        if (n == STORES_MAX || strncmp(at, scheme, sizeof scheme - 1) != 0 || host >= 256)
+            return 0;
+        memcpy(text, at + sizeof scheme - 1, host);
+        text[host] = '\0';
+        has_port = strchr(text[0] == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
+        if (!has_port)
+            strcat(text, default_port);
+        if (!address_parse(text, strlen(text), addresses[n].host, sizeof addresses[n].host,
+                           &addresses[n].port))
             return 0;
         n++;
         at += len;
@@ -376,6 +446,10 @@ static void print_help(enum program program)
             printf(" From %ld to %ld.", table[i].min, table[i].max);
         printf("\n");
     }
+    if (program == PROGRAM_STORE)
+        printf("\npasswd NAME sets the password of an account, or makes one; forget NAME makes it a guest's "
+               "name "
+               "again.\n");
     printf("\n--help prints this, --version the version.\n");
 }
 

@@ -23,6 +23,10 @@ struct settings {
     char *postgres_url;
     char *postgres_password;
     char *health_file;
+    char *store_listen; /* "": nowhere */
+    char *store_url;    /* "": there is no store to ask */
+    char *store_secret; /* "": none */
+    char *guests;       /* "allow" or "deny" */
     char *log_level;
     long login_timeout;   /* seconds */
     long rate;            /* requests a second */
@@ -31,6 +35,10 @@ struct settings {
     long drain;           /* seconds */
     long max_clients;     /* connections; 0: any number */
     long max_per_address; /* the same */
+    long store_workers;
+    long password_workers;
+    long password_ops;
+    long password_memory; /* MiB */
 };
 
 /*
@@ -64,6 +72,21 @@ struct redis_address {
  * L mod n) into `addresses`; returns how many, 0 if it cannot be read.
  */
 size_t redis_addresses(const char *url, struct redis_address addresses[REDIS_SERVERS_MAX]);
+
+/* One name of HUBBUB_STORE_URL; it may have several addresses. */
+struct store_address {
+    char host[256];
+    unsigned short port;
+};
+
+#define STORES_MAX 8
+#define STORE_PORT 7400
+
+/*
+ * Splits HUBBUB_STORE_URL ("store://host[:port]", up to 8 of them, separated by commas) into `addresses`;
+ * returns how many, 0 if it is empty or cannot be read.
+ */
+size_t store_addresses(const char *url, struct store_address addresses[STORES_MAX]);
 
 /* Reads "host:port" or "[v6]:port".  False if it is not that. */
 bool address_parse(const char *text, size_t len, char *host, size_t size, unsigned short *port);

@@ -16,6 +16,7 @@ static const char set_up[] = "set statement_timeout = '9s'; set idle_in_transact
 struct database {
     char *url, *password;
     PGconn *connection; /* NULL: closed */
+    int64_t limit;      /* nothing waits beyond it; 0: there is none */
     char state[8];
     char error[512];
 };
@@ -65,6 +66,31 @@ const char *database_error(const struct database *database)
     return database->error;
 }
 
+void database_limit(struct database *database, int64_t until)
+{
+    database->limit = until;
+}
+
+static int64_t deadline(const struct database *database, int64_t patience)
+{
+    int64_t until = wait_now() + patience;
+
+    return database->limit && until > database->limit ? database->limit : until;
+}
+
+bool database_look(struct database *database)
+{
+    struct pollfd fd = {.events = POLLIN};
+
+    if (!database->connection)
+        return false;
+    fd.fd = PQsocket(database->connection);
+    while (database->connection && poll(&fd, 1, 0) != 0) /* something unasked: a last word, then the end */
+        if (!PQconsumeInput(database->connection))
+            database_close(database);
+    return database->connection != NULL;
+}
+
 /* Keeps the first line of what libpq or the server said: the rest repeats the statement. */
 static void note(struct database *database, const char *state, const char *error)
 {
@@ -90,7 +116,7 @@ static enum answer lose(struct database *database, const char *error)
 /* Brings the connection up, step by step as libpq asks for it; false if that failed or took too long. */
 static bool shake_hands(struct database *database)
 {
-    int64_t until = wait_now() + CONNECT_MS;
+    int64_t until = deadline(database, CONNECT_MS);
     PostgresPollingStatusType step = PGRES_POLLING_WRITING;
 
     if (PQstatus(database->connection) == CONNECTION_BAD)
@@ -167,7 +193,7 @@ static bool await(struct database *database, int64_t until)
  */
 static PGresult *collect(struct database *database)
 {
-    int64_t until = wait_now() + STATEMENT_MS;
+    int64_t until = deadline(database, STATEMENT_MS);
     PGresult *kept = NULL, *next;
 
     for (;;) {

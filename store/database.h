@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <libpq-fe.h>
 
@@ -34,6 +35,12 @@ bool database_connect(struct database *database);
 
 /* Closes the connection, if there is one. */
 void database_close(struct database *database);
+
+/* From now on nothing waits beyond `until` (of wait_now); 0: only as long as a statement may take. */
+void database_limit(struct database *database, int64_t until);
+
+/* True if it is connected, as far as can be seen without asking.  Not to be called within a transaction. */
+bool database_look(struct database *database);
 
 /* True if it was connected when last used. */
 bool database_is_up(const struct database *database);

@@ -167,7 +167,7 @@ static bool warn_of_settings(struct link *link)
     return true;
 }
 
-bool link_connect(struct link *link, const char *password)
+bool link_join(struct link *link, const char *password)
 {
     const struct timeval patience = {.tv_sec = CONNECT_MS / 1000, .tv_usec = CONNECT_MS % 1000 * 1000};
 
@@ -180,5 +180,29 @@ bool link_connect(struct link *link, const char *password)
     redisEnableKeepAlive(link->context);
     if (password[0] && !expect(link, link_call(link, "AUTH %s", password)))
         return false;
-    return link_load_functions(link) && warn_of_settings(link);
+    return link_load_functions(link);
+}
+
+bool link_connect(struct link *link, const char *password)
+{
+    return link_join(link, password) && warn_of_settings(link);
+}
+
+void link_close(struct link *link)
+{
+    if (link->context)
+        redisFree(link->context);
+    link->context = NULL;
+}
+
+bool link_look(struct link *link)
+{
+    struct pollfd fd = {.events = POLLIN};
+
+    if (!link->context)
+        return false;
+    fd.fd = link->context->fd;
+    if (poll(&fd, 1, 0) != 0) /* nothing was asked, so it can only be the end */
+        link_close(link);
+    return link->context != NULL;
 }

@@ -24,6 +24,15 @@ struct link {
  * data.  False if that failed. */
 bool link_connect(struct link *link, const char *password);
 
+/* The same without the warnings. */
+bool link_join(struct link *link, const char *password);
+
+/* Closes the connection, if there is one, and is silent about it. */
+void link_close(struct link *link);
+
+/* True if it is connected, as far as can be seen without asking; nothing may be under way on it. */
+bool link_look(struct link *link);
+
 /* Closes the connection, if there is one, and sets the time of the next attempt; logs `why` once per trouble.
  */
 void link_drop(struct link *link, const char *why);

@@ -1,19 +1,49 @@
 /*
- * hubbub-store: writes every event from the log in Redis into PostgreSQL.
+ * hubbub-store: writes every event from the log in Redis into PostgreSQL, and answers what gateways ask.
  *
- * main knows the order of start and stop, and the settings; the work is done in ingest.c.
+ * main knows the order of start and stop, and the settings; the work is done in ingest.c and, in threads of
+ * their own, behind requests.c.
  */
 
 #include <stdio.h>
+#include <unistd.h>
 
+#include <jansson.h>
 #include <libpq-fe.h>
+#include <sodium.h>
 
 #include "ingest.h"
 #include "log.h"
+#include "requests.h"
 #include "settings.h"
 #include "wait.h"
 
+#define END_MS 1200 /* what is under way when it is told to end may take so long */
+
 extern char **environ;
+
+/* Runs everything until it is told to end; the exit status. */
+static int run(const struct settings *settings)
+{
+    struct requests *requests = NULL;
+    int status = 1;
+
+    if (sodium_init() < 0 || !wait_init())
+        return 1;
+    json_object_seed(0); /* now, while there is one thread */
+    log_info("started", "version=%s", HUBBUB_VERSION);
+    if (settings->store_listen[0])
+        requests = requests_start(settings);
+    if (requests || !settings->store_listen[0])
+        status = ingest_run(settings);
+    wait_stop(); /* the others, should it have ended by itself */
+    if (!requests_stop(requests, wait_now() + END_MS)) {
+        log_warn("ended", "status=%d reason=%s", status, "a thread was stuck");
+        _exit(status);
+    }
+    log_info("ended", "status=%d", status);
+    return status;
+}
 
 int main(int argc, char **argv)
 {
@@ -41,12 +71,7 @@ int main(int argc, char **argv)
     PQconninfoFree(uri);
     if (log_level_parse(settings.log_level, &level))
         log_set_level(level);
-    status = 1;
-    if (wait_init()) {
-        log_info("started", "version=%s", HUBBUB_VERSION);
-        status = ingest_run(&settings);
-        log_info("ended", "status=%d", status);
-    }
+    status = run(&settings);
     settings_finish(&settings);
     return status;
 }

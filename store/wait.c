@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,14 +15,14 @@
 #define SAME_TROUBLE_MS 10000
 
 static int waker[2] = {-1, -1};
-static volatile sig_atomic_t stopping;
-static int64_t stop_until; /* 0 until the signal was noticed */
+static atomic_bool stopping;
+static _Atomic int64_t stop_until; /* 0 until somebody noticed */
 
 static void on_signal(int number)
 {
     int saved = errno;
 
-    stopping = 1;
+    stopping = true;
     if (write(waker[1], "", 1) < 0)
         errno = 0; /* full: it wakes already */
     errno = saved;
@@ -41,6 +42,11 @@ bool wait_init(void)
     return true;
 }
 
+void wait_stop(void)
+{
+    on_signal(0);
+}
+
 bool wait_stopping(void)
 {
     return stopping;
@@ -54,21 +60,28 @@ int64_t wait_now(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* When the grace ends; the first to ask decides. */
+static int64_t grace_end(int64_t now)
+{
+    int64_t until = 0;
+
+    return atomic_compare_exchange_strong(&stop_until, &until, now + GRACE_MS) ? now + GRACE_MS : until;
+}
+
 bool wait_poll(struct pollfd *fds, unsigned count, int64_t until)
 {
     struct pollfd all[WAIT_FDS_MAX + 1];
     nfds_t n = count;
-    int64_t now = wait_now();
+    int64_t now = wait_now(), grace;
+    bool ending = stopping;
 
-    if (stopping && !stop_until)
-        stop_until = now + GRACE_MS;
-    if (stopping && until > stop_until)
-        until = stop_until;
+    if (ending && until > (grace = grace_end(now)))
+        until = grace;
     if (now >= until)
         return false;
     if (count)
         memcpy(all, fds, count * sizeof *fds);
-    if (!stopping && waker[0] >= 0)
+    if (!ending && waker[0] >= 0)
         all[n++] = (struct pollfd){.fd = waker[0], .events = POLLIN};
     if (poll(all, n, (int)(until - now)) < 0)
         for (unsigned i = 0; i < count; i++)

@@ -5,7 +5,8 @@
  * wait: the one place where the store sleeps.
  *
  * SIGTERM and SIGINT wake whoever waits.  From then on nothing waits longer than a grace of one second in
- * all, so that a batch under way can end, and a frozen server does not keep the store from ending.
+ * all, so that a batch under way can end, and a frozen server does not keep the store from ending.  All
+ * threads may wait here.
  */
 
 #include <poll.h>
@@ -16,6 +17,9 @@
 
 /* Takes the signals over.  False if there are no descriptors for it. */
 bool wait_init(void);
+
+/* Tells the store to end, as those signals do. */
+void wait_stop(void);
 
 /* True once the store was told to end. */
 bool wait_stopping(void);

@@ -55,14 +55,15 @@ class Hubbub:
         return self.stores[0]
 
     def store_settings(self):
-        return {**self.settings, "HUBBUB_REDIS_URL": self.redis.url,
-                "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store")}
+        return {"HUBBUB_STORE_LISTEN": f"127.0.0.1:{self.taken.take()}", **self.settings,
+                "HUBBUB_REDIS_URL": self.redis.url, "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store")}
 
     def gateway_settings(self, n):
         listen = ",".join(f"{dialect}://127.0.0.1:{self.taken.take()}{self.listen_options.get(dialect, '')}"
                           for dialect in DIALECTS)
-        return {"HUBBUB_RATE": "0", **self.settings, "HUBBUB_GATEWAY": f"g{n}", "HUBBUB_LISTEN": listen,
-                "HUBBUB_HTTP_LISTEN": f"127.0.0.1:{self.taken.take()}", "HUBBUB_REDIS_URL": self.redis.url}
+        stores = ",".join("store://" + store.settings["HUBBUB_STORE_LISTEN"] for store in self.stores)
+        return {"HUBBUB_RATE": "0", "HUBBUB_STORE_URL": stores, **self.settings, "HUBBUB_GATEWAY": f"g{n}",
+                "HUBBUB_LISTEN": listen, "HUBBUB_HTTP_LISTEN": f"127.0.0.1:{self.taken.take()}", "HUBBUB_REDIS_URL": self.redis.url}
 
     def port(self, dialect, gateway=1):
         listen = self.gateways[gateway - 1].settings["HUBBUB_LISTEN"]

@@ -21,7 +21,8 @@ const char *store_path, *migrations_path;
 int redis_addresses_used = 1;
 
 static struct {
-    pid_t pid; /* 0: does not run */
+    pid_t pid;       /* 0: does not run */
+    char listen[32]; /* HUBBUB_STORE_LISTEN: "", unless a test has set it */
     char log[64];
 } stores[STORES];
 
@@ -262,6 +263,7 @@ void store_launch(int n)
         setenv("HUBBUB_REDIS_URL", redis_url, 1);
         setenv("HUBBUB_POSTGRES_URL", environment("TEST_POSTGRES_STORE_URL"), 1);
         setenv("HUBBUB_LOG_LEVEL", "debug", 1);
+        setenv("HUBBUB_STORE_LISTEN", stores[n].listen, 1);
         execl(store_path, store_path, (char *)NULL);
         _exit(127);
     }

@@ -58,7 +58,45 @@ static void test_defaults(void **state)
     assert_int_equal(settings.burst, 40);
     assert_int_equal(settings.notice_max, 200);
     assert_int_equal(settings.drain, 10);
+    assert_string_equal(settings.store_listen, "127.0.0.1:7400");
+    assert_string_equal(settings.store_url, "store://127.0.0.1:7400");
+    assert_string_equal(settings.store_secret, "");
+    assert_string_equal(settings.guests, "allow");
+    assert_int_equal(settings.store_workers, 4);
+    assert_int_equal(settings.password_workers, 2);
+    assert_int_equal(settings.password_ops, 2);
+    assert_int_equal(settings.password_memory, 64);
     settings_finish(&settings);
+}
+
+static void test_stores_are_named_with_or_without_a_port(void **state)
+{
+    struct store_address addresses[STORES_MAX];
+
+    assert_int_equal(store_addresses("store://a,store://b:7401,store://[::1],store://[::2]:99", addresses),
+                     4);
+    assert_string_equal(addresses[0].host, "a");
+    assert_int_equal(addresses[0].port, 7400);
+    assert_int_equal(addresses[1].port, 7401);
+    assert_string_equal(addresses[2].host, "::1");
+    assert_int_equal(addresses[2].port, 7400);
+    assert_int_equal(addresses[3].port, 99);
+    assert_int_equal(store_addresses("", addresses), 0);
+    assert_int_equal(store_addresses("store://", addresses), 0);
+    assert_int_equal(store_addresses("store://a,", addresses), 0);
+    assert_int_equal(store_addresses("redis://a", addresses), 0);
+    assert_int_equal(store_addresses("store://a:", addresses), 0);
+    assert_int_equal(store_addresses("stor", addresses), 0);
+}
+
+static void test_an_empty_list_of_stores_is_none(void **state)
+{
+    assert_true(init("HUBBUB_STORE_URL="));
+    assert_string_equal(settings.store_url, "");
+    settings_finish(&settings);
+    assert_true(init("HUBBUB_STORE_LISTEN="));
+    settings_finish(&settings);
+    assert_error("HUBBUB_GUESTS=maybe", "HUBBUB_GUESTS=maybe: use allow or deny");
 }
 
 static void test_a_gateway_without_a_name_has_the_hosts(void **state)
@@ -258,6 +296,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_stores_are_named_with_or_without_a_port),
+        cmocka_unit_test(test_an_empty_list_of_stores_is_none),
         cmocka_unit_test(test_a_gateway_without_a_name_has_the_hosts),
         cmocka_unit_test(test_a_value_is_taken),
         cmocka_unit_test(test_other_variables_are_none_of_ours),

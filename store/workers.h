@@ -1,0 +1,44 @@
+#ifndef HUBBUB_STORE_WORKERS_H
+#define HUBBUB_STORE_WORKERS_H
+
+/*
+ * workers: a pool of threads that answer requests from one bounded queue, first come, first served.
+ *
+ *     workers_ask -> [ queue ] -> a thread that is idle: ask(worker, request) -> answered(ctx, ticket,
+ * answer)
+ *
+ * What was not begun when its time is up is answered `unavailable`, and so is everything that needs
+ * PostgreSQL while that is away.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker.h"
+
+struct workers;
+
+/* Called in a worker's thread; takes `answer`. */
+typedef void workers_answered_fn(void *ctx, uint64_t ticket, json_t *answer);
+
+/*
+ * Starts `count` threads with a queue of at most `queue_max` requests.  Borrows the settings and the
+ * accounts. NULL if there is no memory or no thread.
+ */
+struct workers *workers_create(const struct settings *settings, struct accounts *accounts, unsigned count,
+                               size_t queue_max, workers_answered_fn *answered, void *ctx);
+
+/*
+ * Puts a request (taken) into the queue; it shall be answered until `until` (of wait_now).  False, and
+ * nothing is taken, if the queue is full.
+ */
+bool workers_ask(struct workers *workers, ask_fn *ask, json_t *request, int64_t until, uint64_t ticket);
+
+/*
+ * Ends the threads; what waits is not answered any more.  False if one of them has not ended by `until` (of
+ * wait_now): then nothing is freed, and the process is to end without it.  Takes NULL.
+ */
+bool workers_destroy(struct workers *workers, int64_t until);
+
+#endif
