@@ -144,9 +144,9 @@ void chat_say(struct session *session, struct member *member, const char *text, 
 void chat_send_direct(struct session *session, const char *holder)
 {
     const struct direct *direct = session->direct;
-    char chain[CHAIN_MAX_BYTES];
-    const char *by = strcmp(session->key, "-") == 0 ? session->id : session->key;
-    char *body = event_direct_body(session->shown, session->id, by, direct->to, holder, direct->text);
+    char chain[CHAIN_MAX_BYTES], by[HOLDER_MAX_BYTES];
+    char *body = event_direct_body(session->shown, session->id, session_holder(session, by), direct->to,
+                                   holder, direct->text);
 
     chain_name('u', direct->name, chain);
     say(session, draft_create(session, NULL, chain, body, direct->text, session->ref, session->word));

@@ -65,7 +65,10 @@ enum verb {
     VERB_MOVE,   /* room: enter it and leave the one where chats went so far */
     VERB_LEAVE,  /* room */
     VERB_LOGOUT,
-    VERB_WHO, /* optional room */
+    VERB_REGISTER, /* password; optional old */
+    VERB_HISTORY,  /* optional room or with; before or since; limit */
+    VERB_READ,     /* with, id: directs from there up to that were read */
+    VERB_WHO,      /* optional room */
     VERB_ROOMS,
     VERB_PING,
     VERB_HELP, /* what the dialect understands */
@@ -77,7 +80,8 @@ struct request {
     enum verb verb;        /* with DECODED_ERROR: what was meant, or VERBS */
     enum error_code error; /* with DECODED_ERROR: what is wrong */
     const char *reason;    /* with DECODED_ERROR: a better sentence than error_sentence()'s, or NULL */
-    const char *name, *password, *key, *room, *to, *text, *since;
+    const char *name, *password, *old, *key, *room, *to, *text, *since, *before, *with, *id;
+    long limit;       /* 0: not given */
     const char *word; /* what the client calls the verb, for dialects that say it again; a constant, but
                          with DECODED_ERROR it belongs to the codec, too */
     const char *ref;  /* also with DECODED_ERROR, if it could be read */
@@ -95,13 +99,16 @@ enum decoded {
 enum decoded request_refuse(struct request *request, enum error_code error, const char *reason);
 
 enum reply_kind {
-    REPLY_WELCOME, /* name, room, id, count, names, gateway */
-    REPLY_ACK,     /* id, and ref if the request had one */
-    REPLY_ENTERED, /* room, id, count, names: JOIN or MOVE was done */
-    REPLY_EXITED,  /* room: LEAVE was done */
-    REPLY_GOODBYE, /* LOGOUT was done; the connection closes */
-    REPLY_WHO,     /* room, count, names */
-    REPLY_ROOMS,   /* count, names and counts: rooms and their members */
+    REPLY_WELCOME,    /* name, room, id, count, names, gateway, unread */
+    REPLY_ACK,        /* id, and ref if the request had one */
+    REPLY_ENTERED,    /* room, id, count, names: JOIN or MOVE was done */
+    REPLY_EXITED,     /* room: LEAVE was done */
+    REPLY_GOODBYE,    /* LOGOUT was done; the connection closes */
+    REPLY_WHO,        /* room, count, names */
+    REPLY_ROOMS,      /* count, names and counts: rooms and their members */
+    REPLY_REGISTERED, /* name */
+    REPLY_HISTORY,    /* room, or name: whom the directs are with; events, more */
+    REPLY_READ,       /* name: whose directs were read; count: how many are not yet, of all */
     REPLY_PONG,
     REPLY_HELP,
     REPLY_ERROR, /* error, text: the sentence */
@@ -119,7 +126,10 @@ struct reply {
     const char *const *names;
     const long *counts;
     size_t n_names;
-    long count;
+    long count, unread;
+    struct event *const *events; /* oldest first */
+    size_t n_events;
+    bool more; /* there are events beyond these */
 };
 
 /* Somebody joined or left: true now, never replayed. */
@@ -139,6 +149,7 @@ struct dialect {
                              0: never */
     long quiet_ms;        /* see quiet */
     const char *greeting; /* said to who connects; NULL: nothing */
+    bool says_read;       /* clients say what they have read: else they have read what was sent to them */
 
     /* NULL: no memory. */
     struct codec *(*codec_create)(void);
@@ -153,8 +164,10 @@ struct dialect {
     enum decoded (*decode)(struct codec *codec, const char *bytes, size_t len, size_t *used,
                            struct request *request);
 
-    /* The client has logged in.  NULL: that makes no difference to the dialect. */
+    /* The client has logged in; a log-in of its was refused.  NULL: that makes no difference to the dialect.
+     */
     void (*logged_in)(struct codec *codec);
+    void (*refused)(struct codec *codec, enum error_code error);
 
     /* Nothing has come for quiet_ms: what was not used is all that there is for now, and is decoded again.
      * NULL: that makes no difference. */

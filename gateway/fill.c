@@ -1,11 +1,12 @@
 /*
- * fill: feeding those who are behind, in order, from the ring and then from a walk along the chain in the
- * log.
+ * fill: feeding those who are behind, in order, from the ring, from a walk along the chain in the log, and,
+ * what that has not any more, from the store.
  *
  * A room has one fill at a time, and it feeds everybody in the room who is behind and ready: the reader
  * furthest back decides what is read next, and whoever stands where an event follows gets it.  So a thousand
  * who come back at once cost one walk.  First the ids of the missing stretch are collected, newest to oldest;
- * then the entries are read, oldest first, a few hundred at a time, as the readers drain.
+ * then the entries are read, oldest first, a few hundred at a time, as the readers drain.  Where the log
+ * ends, or the way is too long, pages of the store come first.  What neither has is a gap, which is told.
  */
 
 #include <stdio.h>
@@ -16,13 +17,16 @@
 #include <utlist.h>
 
 #include "bus.h"
-#include "functions.h"
 #include "log.h"
 #include "room.h"
+#include "stored.h"
+#include "storelink.h"
+#include "walk.h"
 
 #define IDS_MAX 100000
 #define IDS_STEP 1000
 #define ENTRIES_STEP 200
+#define PAGE 200
 
 static void leave_line(struct room *room)
 {
@@ -134,18 +138,6 @@ static void skip(struct room *room, event_id low, event_id until)
         room_skip(room, until);
 }
 
-static const struct redisReply *element(const struct redisReply *reply, size_t i)
-{
-    static const struct redisReply nothing = {.type = REDIS_REPLY_NIL};
-
-    return reply->type == REDIS_REPLY_ARRAY && i < reply->elements ? reply->element[i] : &nothing;
-}
-
-static bool read_id(const struct redisReply *reply, const struct room *room, event_id *id)
-{
-    return reply->str && id_from_stream(reply->str, reply->len, room->lane, id);
-}
-
 static bool fill_add(struct fill *fill, event_id id)
 {
     if (fill->count == fill->room) {
@@ -165,20 +157,18 @@ static bool fill_add(struct fill *fill, event_id id)
 static bool take_ids(struct room *room, const struct redisReply *reply)
 {
     struct fill *fill = room->fill;
-    const struct redisReply *list = element(reply, 1), *word = element(reply, 3);
+    struct walk walk;
     event_id id;
 
-    if (!word->str || !read_id(element(reply, 2), room, &fill->at))
+    if (!walk_read(&walk, room->chain, false, reply))
         return false;
-    for (size_t i = 0; i < list->elements; i++)
-        if (!read_id(list->element[i], room, &id) || !fill_add(fill, id))
+    fill->at = walk.next;
+    for (size_t i = 0; i < walk.count; i++)
+        if (!walk_id(&walk, i, &id) || !fill_add(fill, id))
             return false;
-    if (strcmp(word->str, "MORE") == 0 && fill->count < IDS_MAX)
+    if (walk.end == WALK_MORE && fill->count < IDS_MAX)
         return true;
-    if (strcmp(word->str, "END") != 0) { /* the log lacks what is older, or it is too much */
-        fill->low = fill->at;
-        skip(room, 0, fill->low);
-    }
+    fill->logged = walk.end == WALK_END ? fill->low : fill->at;
     for (size_t i = 0; i < fill->count / 2; i++) {
         id = fill->ids[i];
         fill->ids[i] = fill->ids[fill->count - 1 - i];
@@ -188,83 +178,170 @@ static bool take_ids(struct room *room, const struct redisReply *reply)
     return true;
 }
 
+static void take_event(struct room *room, struct event *event)
+{
+    if (event->id > room->position && event->prev <= room->position)
+        room_accept(room, event);
+    offer(room, event);
+}
+
 static void take_entry(struct room *room, event_id id, event_id prev, const struct redisReply *body)
 {
     struct event *event = event_from_body(id, prev, body->str, body->len);
 
-    if (!event) {
+    if (event) {
+        take_event(room, event);
+        event_drop(event);
+    } else {
         log_warn("event_unreadable", "chain=%s id=%llu", room->chain, (unsigned long long)id);
         skip(room, prev, id);
-        return;
     }
-    if (id > room->position) {
-        if (prev <= room->position)
-            room_accept(room, event);
-    }
-    offer(room, event);
-    event_drop(event);
 }
 
 /* Takes an answer to the walk for entries.  False if it is not one. */
 static bool take_entries(struct room *room, const struct redisReply *reply)
 {
-    const struct redisReply *list = element(reply, 1), *word = element(reply, 3);
-    event_id id, prev, next;
+    const struct redisReply *body;
+    struct walk walk;
+    event_id id, prev;
 
-    if (!word->str || !read_id(element(reply, 2), room, &next))
+    if (!walk_read(&walk, room->chain, true, reply))
         return false;
-    if (strcmp(word->str, "TRIMMED") == 0) /* since its ids were collected */
-        skip(room, 0, next);
-    for (size_t i = list->elements / 3; i-- > 0;) {
-        const struct redisReply *body = list->element[3 * i + 2];
-
-        if (!read_id(list->element[3 * i], room, &id) || !read_id(list->element[3 * i + 1], room, &prev) ||
-            !body->str)
+    if (walk.end == WALK_TRIMMED) { /* since its ids were collected: the store has it by now */
+        room->fill->logged = walk.next;
+        return true;
+    }
+    for (size_t i = walk.count; i-- > 0;) {
+        if (!walk_entry(&walk, i, &id, &prev, &body))
             return false;
         take_entry(room, id, prev, body);
     }
     return true;
 }
 
-static void on_walk(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
+/* An answer came, and was `good` or not: what it has brought is handed on, and the next step begins. */
+static void go_on(struct room *room, bool good)
 {
-    struct hub *hub = ctx;
-    struct room *room;
-    bool good;
-
-    HASH_FIND(hh_serial, hub->rooms_by_serial, &token, sizeof token, room);
-    if (!room) {
-        fill_next_in_line(hub);
-        return;
-    }
-    end_walk(room);
-    room->holds++; /* a member that is fed may close, and be the last */
-    good = status == BUS_ANSWERED &&
-           (room->fill->collecting ? take_ids(room, reply) : take_entries(room, reply));
     if (good) {
         room_try_held(room);
         fill_feed(room);
     } else {
         forget_fill(room); /* tried again when the lane comes up, or by the check */
     }
-    hub_let_go(room);
+}
+
+static struct room *find_room(struct hub *hub, uint64_t serial)
+{
+    struct room *room;
+
+    HASH_FIND(hh_serial, hub->rooms_by_serial, &serial, sizeof serial, room);
+    return room;
+}
+
+static void on_walk(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
+{
+    struct hub *hub = ctx;
+    struct room *room = find_room(hub, token);
+
+    if (room) {
+        end_walk(room);
+        room->holds++; /* a member that is fed may close, and be the last */
+        go_on(room, status == BUS_ANSWERED &&
+                        (room->fill->collecting ? take_ids(room, reply) : take_entries(room, reply)));
+        hub_let_go(room);
+    }
     fill_next_in_line(hub);
 }
 
 /* Sends one walk; its answer comes to on_walk. */
-static void walk(struct room *room, event_id from, event_id until, int n, const char *what)
+static void walk(struct room *room, event_id from, event_id until, int n, bool entries)
 {
-    char key[LANE_KEY_MAX], from_text[ID_TEXT_MAX], until_text[ID_TEXT_MAX], n_text[16];
-    const char *argv[] = {"FCALL_RO", FUNCTION("walk"), "1",    key, room->chain,
-                          from_text,  until_text,       n_text, what};
-
-    snprintf(key, sizeof key, LANE_KEY_FORMAT, room->lane);
-    snprintf(n_text, sizeof n_text, "%d", n);
-    id_to_stream(from, from_text);
-    id_to_stream(until, until_text);
-    room->walking = bus_read(room->hub->bus, room->lane, 9, argv, on_walk, room->hub, room->serial);
+    room->walking =
+        walk_send(room->hub->bus, room->chain, from, until, n, entries, on_walk, room->hub, room->serial);
     if (room->walking)
         room->hub->walks++;
+}
+
+/* Nothing happened above `low` up to `until`: all who stand there move on. */
+static void pass(struct room *room, event_id low, event_id until)
+{
+    struct member *member, *next;
+
+    DL_FOREACH_SAFE (room->behind, member, next)
+        if (member->position >= low && member->position < until && room->hub->ops->ready(member->owner))
+            member_move(member, until);
+    if (room->position >= low && room->position < until)
+        room_move(room, until);
+}
+
+/*
+ * Takes a page of the store, from the id room->fill->at on.  What lies between what it has and where the log
+ * begins is a gap; but where the lane was opened anew the log begins without one.
+ */
+static void take_page(struct room *room, const json_t *answer)
+{
+    struct fill *fill = room->fill;
+    event_id at = fill->at, oldest = 0;
+    size_t n = stored_count(answer);
+
+    for (size_t i = 0; i < n; i++) {
+        struct event *event = stored_event(answer, i, room->chain, at);
+
+        if (!event) {
+            log_warn("page_unreadable", "chain=%s after=%llu", room->chain, (unsigned long long)at);
+            skip(room, at, fill->logged);
+            return;
+        }
+        if (event->prev > at)
+            skip(room, at, event->prev);
+        take_event(room, event);
+        at = event->id;
+        event_drop(event);
+    }
+    if (json_is_true(json_object_get(answer, "more")) && n > 0)
+        return;
+    if (at < fill->logged && fill->logged == bus_floor(room->hub->bus, room->lane) &&
+        stored_id(answer, "oldest", &oldest) && at >= oldest)
+        pass(room, at, fill->logged);
+    else if (at < fill->logged)
+        skip(room, at, fill->logged);
+}
+
+static void on_page(void *ctx, uint64_t token, const json_t *answer)
+{
+    struct hub *hub = ctx;
+    struct room *room = find_room(hub, token);
+
+    if (room) {
+        end_walk(room);
+        room->holds++;
+        if (json_is_true(json_object_get(answer, "ok")))
+            take_page(room, answer);
+        else
+            skip(room, room->fill->at, room->fill->logged);
+        go_on(room, true);
+        hub_let_go(room);
+    }
+    fill_next_in_line(hub);
+}
+
+/* Asks the store for what follows `low`; its answer comes to on_page.  False: there is no store now. */
+static bool ask_page(struct room *room, event_id low)
+{
+    char after[ID_TEXT_MAX], until[ID_TEXT_MAX];
+
+    room->fill->at = low;
+    if (!room->hub->storelink)
+        return false;
+    room->walking =
+        storelink_ask(room->hub->storelink,
+                      json_pack("{s:s, s:s, s:s, s:s, s:i, s:b}", "ask", "events", "chain", room->chain,
+                                "after", id_to_decimal(low, after), "until",
+                                id_to_decimal(room->fill->logged, until), "limit", PAGE, "newest", 0),
+                      on_page, room->hub, room->serial);
+    if (room->walking)
+        room->hub->walks++;
+    return room->walking;
 }
 
 /* The number of ids in the fill that are not above `position`. */
@@ -306,7 +383,14 @@ static void read_on(struct room *room, event_id low, event_id high)
         fill = room->fill;
     }
     if (fill->collecting) {
-        walk(room, fill->at, fill->low, IDS_STEP, "ids");
+        walk(room, fill->at, fill->low, IDS_STEP, false);
+        return;
+    }
+    if (low < fill->logged) {
+        if (!ask_page(room, low)) {
+            skip(room, low, fill->logged);
+            fill_feed(room);
+        }
         return;
     }
     next = count_up_to(fill, low);
@@ -315,7 +399,7 @@ static void read_on(struct room *room, event_id low, event_id high)
         return;
     }
     last = next + ENTRIES_STEP <= fill->count ? next + ENTRIES_STEP - 1 : fill->count - 1;
-    walk(room, fill->ids[last], low, ENTRIES_STEP, "entries");
+    walk(room, fill->ids[last], low, ENTRIES_STEP, true);
 }
 
 void fill_feed(struct room *room)

@@ -149,6 +149,12 @@ void room_deliver(struct room *room, struct member *member, const struct event *
     moved(member);
 }
 
+void member_move(struct member *member, event_id until)
+{
+    member->position = until;
+    moved(member);
+}
+
 void member_skip(struct member *member, event_id until)
 {
     struct room *room = member->room;
@@ -163,8 +169,7 @@ void member_skip(struct member *member, event_id until)
     hub_encode_begin(room->hub);
     dialects[member->dialect]->encode_reply(&reply, bytes);
     send_encoded(room->hub, member, bytes);
-    member->position = until;
-    moved(member);
+    member_move(member, until);
 }
 
 /* Rooms -------------------------------------------------------------------------------------------------- */
@@ -199,7 +204,8 @@ void room_accept(struct room *room, struct event *event)
     }
 }
 
-void room_skip(struct room *room, event_id until)
+/* `move` moves each of those at the head. */
+static void move_room(struct room *room, event_id until, void (*move)(struct member *member, event_id until))
 {
     struct member *member, *next;
 
@@ -210,9 +216,19 @@ void room_skip(struct room *room, event_id until)
     DL_FOREACH_SAFE (room->head, member, next) {
         if (!room->hub->ops->ready(member->owner))
             member_set_behind(member, true);
-        else
-            member_skip(member, until);
+        else if (member->position < until)
+            move(member, until);
     }
+}
+
+void room_move(struct room *room, event_id until)
+{
+    move_room(room, until, member_move);
+}
+
+void room_skip(struct room *room, event_id until)
+{
+    move_room(room, until, member_skip);
 }
 
 /* The chain rule: see docs/ARCHITECTURE.md. */
@@ -554,7 +570,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* The interface ------------------------------------------------------------------------------------------ */
 
-struct hub *hub_create(struct event_base *base, struct bus *bus, const struct hub_ops *ops, void *ctx)
+struct hub *hub_create(struct event_base *base, struct bus *bus, struct storelink *storelink,
+                       const struct hub_ops *ops, void *ctx)
 {
     struct hub *hub = calloc(1, sizeof *hub);
     struct timeval second = {.tv_sec = 1};
@@ -563,6 +580,7 @@ struct hub *hub_create(struct event_base *base, struct bus *bus, const struct hu
         return NULL;
     hub->base = base;
     hub->bus = bus;
+    hub->storelink = storelink;
     hub->ops = ops;
     hub->ctx = ctx;
     hub->next_serial = 1;
@@ -695,8 +713,7 @@ struct member *hub_enter(struct room *room, void *owner, uint64_t serial, int di
     member->echo = echo;
     member->position = room->position;
     if (since)
-        member->position =
-            since < room->target ? since : room->target; /* above the newest counts as the newest */
+        member->position = since;
     member->behind = member->position != room->position;
     if (member->behind)
         DL_APPEND(room->behind, member);

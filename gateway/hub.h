@@ -27,6 +27,7 @@
 struct bus;
 struct hub;
 struct room;
+struct storelink;
 struct event_base;
 
 /* One session in one room.  Belongs to the hub; lives from hub_enter to hub_leave. */
@@ -64,8 +65,9 @@ struct hub_counts {
     unsigned long gaps;  /* ranges that were not to be had */
 };
 
-/* NULL: no memory. */
-struct hub *hub_create(struct event_base *base, struct bus *bus, const struct hub_ops *ops, void *ctx);
+/* `storelink` may be NULL: then only the log can be asked for the past.  NULL: no memory. */
+struct hub *hub_create(struct event_base *base, struct bus *bus, struct storelink *storelink,
+                       const struct hub_ops *ops, void *ctx);
 
 /* Frees all; there are no members any more.  Takes NULL. */
 void hub_destroy(struct hub *hub);
@@ -87,7 +89,8 @@ event_id hub_newest(const struct room *room);
 void hub_let_go(struct room *room);
 
 /*
- * Enters a room that is held and was ready.  `since` is the position to go on from; 0: the newest.  The
+ * Enters a room that is held and was ready.  `since` is the position to go on from, even if it is above the
+ * newest; 0: the newest.  The
  * member is fed from hub_resume on, so that the answer to its request can go first.  Returns NULL if out of
  * memory.
  */

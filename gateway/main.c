@@ -24,6 +24,7 @@
 #include "presence.h"
 #include "session.h"
 #include "settings.h"
+#include "storelink.h"
 
 struct gateway {
     struct settings settings;
@@ -31,6 +32,7 @@ struct gateway {
     struct evdns_base *dns;
     struct event *on_term, *on_int, *drain_timer;
     struct bus *bus;
+    struct storelink *storelink;
     struct hub *hub;
     struct presence *presence;
     struct conns *conns;
@@ -223,17 +225,20 @@ static bool start(struct gateway *gateway, char *error, size_t size)
     }
     sessions_init(&gateway->sessions, &gateway->settings);
     gateway->bus = bus_create(gateway->base, gateway->dns, &gateway->settings, &bus_ops, gateway);
-    gateway->hub = hub_create(gateway->base, gateway->bus, &sessions_hub_ops, &gateway->sessions);
+    gateway->storelink = storelink_create(gateway->base, gateway->dns, &gateway->settings);
+    gateway->hub =
+        hub_create(gateway->base, gateway->bus, gateway->storelink, &sessions_hub_ops, &gateway->sessions);
     gateway->presence =
         presence_create(gateway->bus, &gateway->settings, &sessions_presence_ops, &gateway->sessions);
     gateway->conns = conns_create(gateway->base, &sessions_conn_ops);
     gateway->on_term = evsignal_new(gateway->base, SIGTERM, on_signal, gateway);
     gateway->on_int = evsignal_new(gateway->base, SIGINT, on_signal, gateway);
     gateway->drain_timer = evtimer_new(gateway->base, on_drain_timer, gateway);
-    if (!gateway->bus || !gateway->hub || !gateway->presence || !gateway->conns || !gateway->on_term ||
-        !gateway->on_int || !gateway->drain_timer)
+    if (!gateway->bus || !gateway->storelink || !gateway->hub || !gateway->presence || !gateway->conns ||
+        !gateway->on_term || !gateway->on_int || !gateway->drain_timer)
         return false;
     gateway->sessions.bus = gateway->bus;
+    gateway->sessions.storelink = gateway->storelink;
     gateway->sessions.hub = gateway->hub;
     gateway->sessions.presence = gateway->presence;
     gateway->sessions.conns = gateway->conns;
@@ -265,6 +270,7 @@ static void finish(struct gateway *gateway)
     metrics_destroy(gateway->metrics);
     if (gateway->conns && gateway->presence)
         sessions_finish(&gateway->sessions);
+    storelink_destroy(gateway->storelink);
     hub_destroy(gateway->hub);
     presence_destroy(gateway->presence);
     bus_destroy(gateway->bus);
@@ -289,6 +295,7 @@ static void run(struct gateway *gateway)
     bool more = false;
 
     bus_start(gateway->bus);
+    storelink_start(gateway->storelink);
     while (gateway->stage != DONE) {
         if (event_base_loop(gateway->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
             break;

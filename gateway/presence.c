@@ -32,7 +32,7 @@ struct call {
     enum call_kind kind;
     uint64_t token, serial;
     bool sent, again; /* again: a claim for a name that the session had already */
-    char *name, *shown, *session, *key, *room, *record;
+    char *name, *shown, *session, *key, *account, *room, *record;
     struct call *prev, *next;
 };
 
@@ -91,6 +91,7 @@ static void call_destroy(struct call *call)
     free(call->shown);
     free(call->session);
     free(call->key);
+    free(call->account);
     free(call->room);
     free(call->record);
     free(call);
@@ -155,7 +156,7 @@ static void send_call(struct presence *presence, struct call *call)
     argv[argc++] = call->session;
     if (call->kind == CALL_CLAIM) {
         argv[argc++] = call->key;
-        argv[argc++] = "0"; /* no password was verified */
+        argv[argc++] = *call->account ? call->account : "-";
     }
     if (call->kind != CALL_RELEASE)
         argv[argc++] = call->room;
@@ -198,6 +199,7 @@ static struct call *ask(struct presence *presence, enum call_kind kind, const st
     call->shown = copy(what->shown);
     call->session = copy(what->session);
     call->key = copy(what->key);
+    call->account = copy(what->account);
     call->room = copy(what->room);
     call->record = copy(what->record);
     DL_APPEND(presence->calls, call);
@@ -440,29 +442,31 @@ bool presence_rooms(struct presence *presence, uint64_t token)
     return list(presence, token, true, 2, count, 5, argv);
 }
 
+static const char *text_of(const struct redisReply *reply, size_t i)
+{
+    return i < reply->elements && reply->element[i]->str ? reply->element[i]->str : "";
+}
+
 static void on_find(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
 {
     struct presence *presence = ctx;
-    bool is_held = status == BUS_ANSWERED && reply->type == REDIS_REPLY_STRING;
-    char *holder = is_held ? strdup(reply->str) : NULL; /* "INCARNATION SESSION KEYDIGEST" */
-    char *session = holder ? strchr(holder, ' ') : NULL, *key = session ? strchr(session + 1, ' ') : NULL;
+    const char *word = status == BUS_ANSWERED ? bus_answer(reply) : "", *holder = NULL;
+    char account[64];
 
-    if (key) {
-        *key++ = '\0';
-        session++;
+    if (strcmp(word, "ACCOUNT") == 0) {
+        snprintf(account, sizeof account, "a:%s", text_of(reply, 1));
+        holder = account;
+    } else if (strcmp(word, "HELD") == 0) {
+        holder = strcmp(text_of(reply, 2), "-") == 0 ? text_of(reply, 1) : text_of(reply, 2);
     }
-    presence->ops->found(presence->ctx, token, status == BUS_ANSWERED,
-                         !key                    ? NULL
-                         : strcmp(key, "-") == 0 ? session
-                                                 : key);
-    free(holder);
+    presence->ops->found(presence->ctx, token, holder || strcmp(word, "NOBODY") == 0, holder);
 }
 
 bool presence_find(struct presence *presence, const char *name, uint64_t token)
 {
-    const char *argv[] = {"HGET", "hubbub:{0}:names", name};
+    const char *argv[] = {"FCALL_RO", FUNCTION("find"), "1", "hubbub:{0}", name};
 
-    return bus_read(presence->bus, PRESENCE_LANE, 3, argv, on_find, presence, token);
+    return bus_read(presence->bus, PRESENCE_LANE, 5, argv, on_find, presence, token);
 }
 
 /* What Redis says that we hold --------------------------------------------------------------------------- */

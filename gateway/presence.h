@@ -25,9 +25,10 @@ struct claim {
     const char *name;  /* folded */
     const char *shown; /* as given */
     const char *session;
-    const char *key;    /* digest, or "-" */
-    const char *room;   /* the first one; "": none */
-    const char *record; /* see session_open_record() */
+    const char *key;     /* digest, or "-" */
+    const char *account; /* the number of the account whose password was verified; "": none was */
+    const char *room;    /* the first one; "": none */
+    const char *record;  /* see session_open_record() */
 };
 
 enum presence_result {
@@ -46,8 +47,9 @@ struct presence_ops {
      * had. */
     void (*listed)(void *ctx, uint64_t token, long count, const char **names, const long *counts,
                    size_t n_names);
-    /* The answer to presence_find: the digest of the key with which the name is held, or the session that
-     * holds it without one; NULL: nobody does.  `known` is false if that is not to be had. */
+    /* The answer to presence_find: "a:NUMBER" of an account, wherever its user is; of a guest the digest of
+     * the key with which the name is held, or the session that holds it without one; NULL: nobody does.
+     * `known` is false if that is not to be had. */
     void (*found)(void *ctx, uint64_t token, bool known, const char *holder);
     /* A session lost its name: to one with the same key (`replaced`), or to a stranger while Redis had
      * forgotten us. */

@@ -13,6 +13,8 @@
 #include "settings.h"
 
 #define REQUESTS_A_TURN 32
+#define HISTORY_DEFAULT 20
+#define HISTORY_MAX 500
 #define BIT(state) (1u << (state))
 
 /* Refusals ----------------------------------------------------------------------------------------------- */
@@ -22,6 +24,15 @@ static void reject(struct session *session, const struct request *request, enum 
                    const char *text)
 {
     session_error(session, request->verb, request->ref, request->word, code, text);
+}
+
+/* The same for a log-in: the dialect may ask for something else now. */
+static void reject_login(struct session *session, const struct request *request, enum error_code code,
+                         const char *text)
+{
+    if (session->dialect->refused)
+        session->dialect->refused(session->codec, code);
+    reject(session, request, code, text);
 }
 
 /* Reads the room and since of a request.  False: it was answered with an error. */
@@ -50,9 +61,8 @@ static void do_login(struct session *session, const struct request *request)
         reject(session, request, ERROR_USERNAME_INVALID, NULL);
         return;
     }
-    if (request->password) {
-        reject(session, request, ERROR_UNAVAILABLE,
-               "There are no accounts here yet: log in without a password.");
+    if (!request->password && strcmp(session->sessions->settings->guests, "deny") == 0) {
+        reject_login(session, request, ERROR_PASSWORD_REQUIRED, "Only accounts may log in here.");
         return;
     }
     if (!read_room(session, request, LOBBY, room))
@@ -62,8 +72,21 @@ static void do_login(struct session *session, const struct request *request)
     if (request->key)
         digest_key(request->key, session->key);
     session->echo = request->echo;
+    session->account[0] = '\0';
+    session->unread = 0;
     session_begin(session, DOING_LOGIN, request);
-    session_hold_room(session, room);
+    if (request->password) {
+        session->wanted = strdup(room);
+        account_verify(session, request->password);
+    } else {
+        session_hold_room(session, room);
+    }
+}
+
+static void do_register(struct session *session, const struct request *request)
+{
+    session_begin(session, DOING_REGISTER, request);
+    account_register(session, request->password, request->old);
 }
 
 /* Reads the text of a request.  False: it was answered with an error. */
@@ -164,7 +187,7 @@ static void do_who(struct session *session, const struct request *request)
     if (!read_room(session, request, session->current ? hub_room_name(session->current->room) : "", room))
         return;
     session_begin(session, DOING_WHO, request);
-    session->listed = strdup(room);
+    session->wanted = strdup(room);
     if (!presence_who(session->sessions->presence, room, session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }
@@ -174,6 +197,105 @@ static void do_rooms(struct session *session, const struct request *request)
     session_begin(session, DOING_ROOMS, request);
     if (!presence_rooms(session->sessions->presence, session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
+}
+
+/* Reads an id of a request, if it is there.  False: it was answered with an error. */
+static bool read_id(struct session *session, const struct request *request, const char *text,
+                    const char *wrong, event_id *id)
+{
+    *id = 0;
+    if (!text || id_from_decimal(text, id)) {
+        if (text && *id == 0)
+            *id = 1; /* which no event has either, and which says that it is there */
+        return true;
+    }
+    reject(session, request, ERROR_BAD_REQUEST, wrong);
+    return false;
+}
+
+/* Reads how much of the past is wanted.  False: it was answered with an error. */
+static bool read_page(struct session *session, const struct request *request, unsigned *limit,
+                      event_id *before, event_id *since)
+{
+    long wanted = request->limit ? request->limit : HISTORY_DEFAULT;
+
+    *limit = wanted < HISTORY_MAX ? (unsigned)wanted : HISTORY_MAX;
+    if (!read_id(session, request, request->before, "\"before\" is no id.", before) ||
+        !read_id(session, request, request->since, "\"since\" is no id.", since))
+        return false;
+    if (!request->before || !request->since)
+        return true;
+    reject(session, request, ERROR_BAD_REQUEST, "Either \"before\" or \"since\", not both.");
+    return false;
+}
+
+static void do_history_with(struct session *session, const struct request *request, unsigned limit,
+                            event_id before, event_id since)
+{
+    char name[NAME_MAX_BYTES];
+
+    if (!name_fold(request->with, name)) {
+        reject(session, request, ERROR_NO_SUCH_USER, NULL);
+        return;
+    }
+    session_begin(session, DOING_HISTORY, request);
+    history_with(session, request->with, name, limit, before, since);
+}
+
+/* True if `id` may be one of the room's. */
+static bool is_of(const struct member *member, event_id id)
+{
+    return id <= 1 || id_lane(id) == hub_room_lane(member->room);
+}
+
+static void do_history(struct session *session, const struct request *request)
+{
+    struct member *member = session->current;
+    char room[ROOM_MAX_BYTES];
+    event_id before, since;
+    unsigned limit;
+
+    if (!read_page(session, request, &limit, &before, &since))
+        return;
+    if (request->with) {
+        do_history_with(session, request, limit, before, since);
+        return;
+    }
+    if (request->room) {
+        if (!room_fold(request->room, room)) {
+            reject(session, request, ERROR_ROOM_INVALID, NULL);
+            return;
+        }
+        member = session_find_member(session, room);
+    }
+    if (!member) {
+        reject(session, request, ERROR_NOT_IN_ROOM, NULL);
+    } else if (!is_of(member, before) || !is_of(member, since)) {
+        reject(session, request, ERROR_BAD_REQUEST, "That is an id of another room.");
+    } else {
+        session_begin(session, DOING_HISTORY, request);
+        history_of_room(session, member, limit, before, since);
+    }
+}
+
+static void do_read(struct session *session, const struct request *request)
+{
+    char name[NAME_MAX_BYTES];
+    event_id id;
+
+    if (!read_id(session, request, request->id, "\"id\" is no id.", &id))
+        return;
+    if (!*session->account) {
+        reject(session, request, ERROR_BAD_REQUEST, "Only an account's directs wait until they are read.");
+        return;
+    }
+    if (!name_fold(request->with, name)) {
+        reject(session, request, ERROR_NO_SUCH_USER, NULL);
+        return;
+    }
+    session_begin(session, DOING_READ, request);
+    session->wanted = strdup(request->with);
+    inbox_read(session, name, id);
 }
 
 static void do_ping(struct session *session, const struct request *request)
@@ -200,6 +322,9 @@ static const struct {
     [VERB_MOVE] = {BIT(SESSION_ACTIVE), 4, do_join},
     [VERB_LEAVE] = {BIT(SESSION_ACTIVE), 4, do_leave},
     [VERB_LOGOUT] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 0, do_logout},
+    [VERB_REGISTER] = {BIT(SESSION_ACTIVE), 4, do_register},
+    [VERB_HISTORY] = {BIT(SESSION_ACTIVE), 4, do_history},
+    [VERB_READ] = {BIT(SESSION_ACTIVE), 4, do_read},
     [VERB_WHO] = {BIT(SESSION_ACTIVE), 4, do_who},
     [VERB_ROOMS] = {BIT(SESSION_ACTIVE), 4, do_rooms},
     [VERB_PING] = {BIT(SESSION_NEW) | BIT(SESSION_ACTIVE), 1, do_ping},

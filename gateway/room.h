@@ -38,7 +38,8 @@ struct queue {
  */
 struct fill {
     event_id low, high; /* covers the events above `low` up to `high` */
-    event_id at;        /* while collecting: where the walk goes on */
+    event_id logged;    /* the ids are those above; what is not is the store's */
+    event_id at;        /* while collecting: where the walk goes on; then: from where the page asked for is */
     bool collecting;
     event_id *ids; /* newest first while collecting, then oldest first */
     size_t count, room;
@@ -56,7 +57,7 @@ struct room {
     struct member *behind;
     struct waiter *waiters; /* holders that wait for ROOM_LIVE */
     struct fill *fill;
-    bool walking; /* a walk is under way: one command without its answer */
+    bool walking; /* a walk is under way: one command, or page of the store, without its answer */
     bool in_line; /* for one of the WALKS_MAX */
     bool idle;    /* on the hub's list of rooms that nobody needs */
     uint64_t idle_since;
@@ -69,6 +70,7 @@ struct room {
 struct hub {
     struct event_base *base;
     struct bus *bus;
+    struct storelink *storelink; /* NULL: there is no store to ask */
     const struct hub_ops *ops;
     void *ctx;
     struct room *rooms, *rooms_by_serial;
@@ -95,10 +97,13 @@ void room_deliver(struct room *room, struct member *member, const struct event *
 /* Forgets what was encoded before. */
 void hub_encode_begin(struct hub *hub);
 
-/* Moves the position of `room` to `until` without events, and tells those at the head. */
+/* Moves the position of `room`, and those at the head, to `until` without events: there are none; or they are
+ * not to be had, which is told. */
+void room_move(struct room *room, event_id until);
 void room_skip(struct room *room, event_id until);
 
-/* Tells one member that what lies between its position and `until` is not to be had, and moves it there. */
+/* The same for one member. */
+void member_move(struct member *member, event_id until);
 void member_skip(struct member *member, event_id until);
 
 /* Moves a member to the list where it belongs. */

@@ -50,6 +50,17 @@ void session_reply(struct session *session, const struct reply *reply)
     evbuffer_free(out);
 }
 
+void session_send_event(struct session *session, const struct event *event)
+{
+    struct evbuffer *out = evbuffer_new();
+
+    if (!out)
+        abort();
+    session->dialect->encode_event(event, out);
+    session_send(session, evbuffer_pullup(out, -1), evbuffer_get_length(out));
+    evbuffer_free(out);
+}
+
 /* Sends the messages in `bytes` in the form that this one client needs. */
 static void send_framed(struct session *session, const char *bytes, size_t len)
 {
@@ -108,6 +119,14 @@ void session_refuse(struct session *session, enum error_code code, const char *t
     session_done(session);
 }
 
+void session_refuse_login(struct session *session, enum error_code code, const char *text)
+{
+    set_state(session, SESSION_NEW);
+    if (session->dialect->refused)
+        session->dialect->refused(session->codec, code);
+    session_refuse(session, code, text);
+}
+
 void session_done(struct session *session)
 {
     if (!session->refused)
@@ -116,8 +135,9 @@ void session_done(struct session *session)
     session->asked = false;
     session->leaving = NULL;
     free(session->ref);
-    free(session->listed);
-    session->ref = session->listed = NULL;
+    free(session->wanted);
+    session->ref = session->wanted = NULL;
+    history_forget(session);
     session->word = NULL;
     if (session->room)
         hub_let_go(session->room);
@@ -164,9 +184,7 @@ static void leave_rooms(struct session *session)
     }
     session->n_members = 0;
     session->current = NULL;
-    if (session->inbox)
-        hub_leave(session->inbox);
-    session->inbox = NULL;
+    inbox_close(session);
 }
 
 void session_close(struct session *session, enum error_code tell, const char *reason, bool holds_name)
@@ -278,6 +296,7 @@ static void claim(struct session *session)
                                    .shown = session->shown,
                                    .session = session->id,
                                    .key = session->key,
+                                   .account = session->account,
                                    .room = hub_room_name(session->room),
                                    .record = record},
                    session->serial);
@@ -290,20 +309,24 @@ static void ask_to_enter(struct session *session)
                    hub_room_name(session->room), session->serial);
 }
 
+static void refuse_room(struct session *session, enum error_code code, const char *text)
+{
+    if (session->doing == DOING_LOGIN)
+        session_refuse_login(session, code, text);
+    else
+        session_refuse(session, code, text);
+}
+
 void session_room_ready(struct session *session, bool good)
 {
     if (session->doing != DOING_LOGIN && session->doing != DOING_JOIN && session->doing != DOING_MOVE)
         return;
     if (good && session->since && id_lane(session->since) != hub_room_lane(session->room)) {
-        if (session->doing == DOING_LOGIN)
-            set_state(session, SESSION_NEW);
-        session_refuse(session, ERROR_BAD_REQUEST, "\"since\" is an id of another room.");
+        refuse_room(session, ERROR_BAD_REQUEST, "\"since\" is an id of another room.");
         return;
     }
     if (!good || !bus_lane_is_up(session->sessions->bus, 0)) {
-        if (session->doing == DOING_LOGIN)
-            set_state(session, SESSION_NEW);
-        session_refuse(session, ERROR_UNAVAILABLE, NULL);
+        refuse_room(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
     if (session->doing == DOING_LOGIN && !session->inbox_room) {
@@ -313,7 +336,8 @@ void session_room_ready(struct session *session, bool good)
         if (!session->inbox_room || live)
             session_room_ready(session, live);
     } else if (session->doing == DOING_LOGIN) {
-        session->inbox_since = hub_newest(session->inbox_room);
+        if (!*session->account)
+            session->inbox_since = hub_newest(session->inbox_room);
         claim(session);
     } else if (session->doing == DOING_MOVE && session->current &&
                strcmp(hub_room_name(session->current->room), hub_room_name(session->room)) != 0) {
@@ -342,6 +366,8 @@ static struct member *enter(struct session *session)
 
     if (member)
         return member;
+    if (session->since > hub_newest(session->room)) /* counts as the newest */
+        session->since = 0;
     member = hub_enter(session->room, session, session->serial, session->dialect_number, session->echo,
                        session->since);
     if (!member)
@@ -358,10 +384,6 @@ static void logged_in(struct session *session, long count, const char *const *na
     set_state(session, SESSION_ACTIVE);
     conn_set_timeout(session->conn, session->idle_seconds, true);
     member = session->current = enter(session);
-    session->inbox = hub_enter(session->inbox_room, session, session->serial, session->dialect_number, false,
-                               session->inbox_since);
-    if (!session->inbox)
-        abort();
     if (session->dialect->logged_in)
         session->dialect->logged_in(session->codec);
     log_info("client_logged_in", "session=%s name=%s room=%s address=%s dialect=%s", session->id,
@@ -373,12 +395,13 @@ static void logged_in(struct session *session, long count, const char *const *na
                                            .name = session->shown,
                                            .room = hub_room_name(member->room),
                                            .gateway = session->sessions->settings->gateway,
+                                           .unread = session->unread,
                                            .id = member->position,
                                            .count = count,
                                            .names = names,
                                            .n_names = n_names});
     hub_resume(member);
-    hub_resume(session->inbox);
+    inbox_open(session);
     session_done(session);
 }
 
@@ -386,14 +409,13 @@ static void log_in_refused(struct session *session, enum presence_result result)
 {
     char text[NAME_MAX_BYTES + 32];
 
-    set_state(session, SESSION_NEW);
     if (result == PRESENCE_TAKEN) {
         snprintf(text, sizeof text, "The name %s is taken.", session->shown);
-        session_refuse(session, ERROR_USERNAME_TAKEN, text);
-    } else if (result == PRESENCE_ACCOUNT) {
-        session_refuse(session, ERROR_PASSWORD_REQUIRED, NULL);
+        session_refuse_login(session, ERROR_USERNAME_TAKEN, text);
+    } else if (result == PRESENCE_ACCOUNT) { /* with a password: the account went since it was verified */
+        session_refuse_login(session, *session->account ? ERROR_AUTH_FAILED : ERROR_PASSWORD_REQUIRED, NULL);
     } else {
-        session_refuse(session, ERROR_UNAVAILABLE, NULL);
+        session_refuse_login(session, ERROR_UNAVAILABLE, NULL);
     }
 }
 
@@ -494,7 +516,7 @@ void session_listed(struct session *session, long count, const char **names, con
                           .verb = session->verb,
                           .ref = session->ref,
                           .word = session->word,
-                          .room = session->listed,
+                          .room = session->wanted,
                           .count = count,
                           .names = names,
                           .counts = counts,
@@ -508,6 +530,23 @@ void session_listed(struct session *session, long count, const char **names, con
     }
     session_reply(session, &reply);
     session_done(session);
+}
+
+const char *session_holder(const struct session *session, char holder[HOLDER_MAX_BYTES])
+{
+    if (*session->account)
+        snprintf(holder, HOLDER_MAX_BYTES, "a:%s", session->account);
+    else
+        snprintf(holder, HOLDER_MAX_BYTES, "%s", strcmp(session->key, "-") == 0 ? session->id : session->key);
+    return holder;
+}
+
+/* Who has registered in this session is whom it was for before, too. */
+bool session_is(const struct session *session, const char *holder)
+{
+    if (strcmp(holder, session->id) == 0 || strcmp(holder, session->key) == 0)
+        return true;
+    return *session->account && strncmp(holder, "a:", 2) == 0 && strcmp(holder + 2, session->account) == 0;
 }
 
 void session_found(struct session *session, bool known, const char *holder)

@@ -35,6 +35,8 @@ struct bus;
 struct settings;
 
 #define DIGEST_MAX_BYTES 33 /* BLAKE2b-128 in hex, with NUL */
+#define ACCOUNT_MAX_BYTES 21
+#define HOLDER_MAX_BYTES (SESSION_MAX_BYTES + 2) /* of a name: "a:ACCOUNT", a key's digest or a session */
 #define SESSION_ROOMS_MAX 100
 #define ERRORS_MAX 10
 #define CHATS_MAX 1024 /* of one session without an ack; then it is not read */
@@ -44,15 +46,18 @@ enum session_state { SESSION_NEW, SESSION_LOGGING_IN, SESSION_ACTIVE, SESSION_LO
 /* What is under way, and keeps the input waiting. */
 enum doing {
     DOING_NOTHING,
-    DOING_LOGIN,  /* the room, then the name */
+    DOING_LOGIN,  /* the password, if there is one; the room; then the name */
     DOING_JOIN,   /* the room, then presence */
     DOING_MOVE,   /* the room; then DOING_LEAVE of the old one; then presence */
     DOING_LEAVE,  /* the answers to the chats in the room, then presence */
     DOING_LOGOUT, /* the answers to all chats, then the name's release */
     DOING_WHO,
     DOING_ROOMS,
-    DOING_CHAT,   /* the lane has too many publishes without an answer */
-    DOING_DIRECT, /* whether there is such a user, or was when this was sent before */
+    DOING_REGISTER, /* the store's answer */
+    DOING_HISTORY,  /* what the log and the store have */
+    DOING_READ,     /* the store's answer */
+    DOING_CHAT,     /* the lane has too many publishes without an answer */
+    DOING_DIRECT,   /* whether there is such a user, or was when this was sent before */
 };
 
 /* A message or a direct without its ack.  Enters when it is said; leaves when it was acknowledged or refused,
@@ -99,11 +104,15 @@ struct session {
 
     char shown[NAME_MAX_BYTES], name[NAME_MAX_BYTES]; /* as given, folded */
     char key[DIGEST_MAX_BYTES];                       /* or "-" */
+    char account[ACCOUNT_MAX_BYTES];                  /* its number; "": a guest */
     bool echo;
     struct member *members; /* the rooms it is in */
     size_t n_members;
-    struct member *current; /* where its chats go; NULL: it left that */
-    struct member *inbox;   /* what is sent to it alone; NULL: not logged in */
+    struct member *current;    /* where its chats go; NULL: it left that */
+    struct member *inbox;      /* what is sent to it alone; NULL: not logged in, or see handover */
+    struct handover *handover; /* of an account's unread directs; NULL: it is over, or never was */
+    event_id read, told;       /* directs up to there were read, and the store was told so */
+    bool telling;              /* it has not answered yet */
     struct chat *chats;
     size_t n_chats;
 
@@ -115,9 +124,12 @@ struct session {
     event_id since;          /* to go on from there */
     struct room *inbox_room; /* the same at log-in, for the inbox */
     event_id inbox_since;
+    long unread; /* directs, at log-in */
     struct member *leaving;
-    char *listed;          /* the room of DOING_WHO */
-    bool asked;            /* presence was asked for the last step */
+    char *wanted; /* the room or name that the answer names; of DOING_LOGIN, the room to be held once the
+                     password was verified */
+    struct history *history; /* DOING_HISTORY */
+    bool asked;              /* presence was asked for the last step */
     enum error_code last;  /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
     struct draft *stalled; /* DOING_CHAT */
     struct direct *direct; /* DOING_DIRECT */
@@ -138,6 +150,7 @@ struct sessions {
     struct hub *hub;
     struct presence *presence;
     struct conns *conns;
+    struct storelink *storelink;
     struct session *by_serial;
     struct chat *chats;
     struct session *closed; /* to be freed at the end of the turn */
@@ -209,6 +222,9 @@ void session_reply(struct session *session, const struct reply *reply);
 /* Sends what the session's dialect has encoded. */
 void session_send(struct session *session, const void *bytes, size_t len);
 
+/* Sends an event to this session alone. */
+void session_send_event(struct session *session, const struct event *event);
+
 /* What was under way goes on: the room can be entered, presence has answered, a chat was answered, ... */
 void session_room_ready(struct session *session, bool good);
 void session_presence(struct session *session, enum presence_result result, long count,
@@ -226,11 +242,62 @@ void session_begin(struct session *session, enum doing doing, const struct reque
 void session_done(struct session *session);
 void session_refuse(struct session *session, enum error_code code, const char *text);
 
+/* The same for a log-in: the session is new again. */
+void session_refuse_login(struct session *session, enum error_code code, const char *text);
+
 /* Holds the room of the request under way, which goes on when it can be entered. */
 void session_hold_room(struct session *session, const char *room);
 
 /* The session in this (folded) room; NULL: it is not there. */
 struct member *session_find_member(const struct session *session, const char *room);
+
+/* By what right the session has its name: what directs to it, and from it, carry. */
+const char *session_holder(const struct session *session, char holder[HOLDER_MAX_BYTES]);
+
+/* True if what is for `holder` is for the session. */
+bool session_is(const struct session *session, const char *holder);
+
+/* account.c ---------------------------------------------------------------------------------------------- */
+
+/* Asks the store whether this is the password of session->name; the log-in goes on with session->wanted. */
+void account_verify(struct session *session, const char *password);
+
+/* Asks the store to make session->name an account, or, with `old` (may be NULL), to change its password. */
+void account_register(struct session *session, const char *password, const char *old);
+
+/* inbox.c ------------------------------------------------------------------------------------------------ */
+
+/* The session has logged in and holds its inbox (session->inbox_room): hands it what an account has not read,
+ * then what comes. */
+void inbox_open(struct session *session);
+
+/* The session is not slow any more. */
+void inbox_go_on(struct session *session);
+
+/* Leaves the inbox, if it was entered. */
+void inbox_close(struct session *session);
+
+/* The position of session->inbox has moved. */
+void inbox_reached(struct session *session);
+
+/* Marks the directs from `from` (folded) up to `until` as read, for the request under way. */
+void inbox_read(struct session *session, const char *from, event_id until);
+
+/* history.c ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Answers the request under way with a page of at most `limit` events: those before the id `before` (0: the
+ * newest), or those after `since` (0: not that).
+ */
+void history_of_room(struct session *session, const struct member *member, unsigned limit, event_id before,
+                     event_id since);
+
+/* The same for the session's directs with the user `shown`, folded `name`. */
+void history_with(struct session *session, const char *shown, const char *name, unsigned limit,
+                  event_id before, event_id since);
+
+/* Frees what the request under way has collected, if it is that. */
+void history_forget(struct session *session);
 
 /* requests.c --------------------------------------------------------------------------------------------- */
 

@@ -284,6 +284,7 @@ static void on_drained(void *owner)
     hub_resume(member);
     if (session->inbox)
         hub_resume(session->inbox);
+    inbox_go_on(session);
     conn_again(session->conn);
 }
 
@@ -326,14 +327,17 @@ static bool hub_ready(void *owner)
 
 static void hub_reached(void *owner, struct member *member)
 {
-    chat_acknowledge(owner, member, false);
+    struct session *session = owner;
+
+    if (member == session->inbox)
+        inbox_reached(session);
+    else
+        chat_acknowledge(session, member, false);
 }
 
 static bool hub_is_for(void *owner, const struct event *event)
 {
-    const struct session *session = owner;
-
-    return strcmp(event->whom, session->id) == 0 || strcmp(event->whom, session->key) == 0;
+    return session_is(owner, event->whom);
 }
 
 static uint64_t hub_serial_of(void *ctx, const char *id)
@@ -416,6 +420,7 @@ static void presence_reclaim_all(void *ctx)
                                          .shown = session->shown,
                                          .session = session->id,
                                          .key = session->key,
+                                         .account = session->account,
                                          .room = rooms[0],
                                          .record = record},
                          rooms + 1, n > 0 ? n - 1 : 0);

@@ -2,7 +2,7 @@
 
 #include "objects.h"
 
-enum { USERNAME, TEXT, ROOM, TO, PASSWORD, KEY, SINCE, VALUES };
+enum { USERNAME, TEXT, ROOM, TO, PASSWORD, OLD, KEY, SINCE, BEFORE, WITH, ID, LIMIT, VALUES };
 #define BIT(value) (1u << (value))
 
 static const struct objects_value values[VALUES] = {
@@ -13,6 +13,13 @@ static const struct objects_value values[VALUES] = {
     [TO] = {"to", OBJECTS_STRING, offsetof(struct request, to), "\"to\" must be a string: a name."},
     [PASSWORD] = {"password", OBJECTS_PASSWORD, offsetof(struct request, password),
                   "\"password\" must be a string."},
+    [OLD] = {"old", OBJECTS_PASSWORD, offsetof(struct request, old), "\"old\" must be a string."},
+    [BEFORE] = {"before", OBJECTS_STRING, offsetof(struct request, before),
+                "\"before\" must be a string: an id."},
+    [WITH] = {"with", OBJECTS_STRING, offsetof(struct request, with), "\"with\" must be a string: a name."},
+    [ID] = {"id", OBJECTS_STRING, offsetof(struct request, id), "\"id\" must be a string."},
+    [LIMIT] = {"limit", OBJECTS_NUMBER, offsetof(struct request, limit),
+               "\"limit\" must be a whole number from 1 on."},
     [KEY] = {"key", OBJECTS_KEY, offsetof(struct request, key),
              "\"key\" must be a string of at most 64 bytes."},
     [SINCE] = {"since", OBJECTS_STRING, offsetof(struct request, since),
@@ -31,6 +38,10 @@ static const struct objects_form forms[] = {
     {"JOIN", NULL, VERB_JOIN, BIT(ROOM), BIT(SINCE), "JOIN needs \"room\"."},
     {"LEAVE", "room", VERB_LEAVE, BIT(ROOM), 0, NULL},
     {"LEAVE", NULL, VERB_LOGOUT, 0, 0, NULL},
+    {"HISTORY", "with", VERB_HISTORY, BIT(WITH), BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
+    {"HISTORY", NULL, VERB_HISTORY, 0, BIT(ROOM) | BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
+    {"REGISTER", NULL, VERB_REGISTER, BIT(PASSWORD), BIT(OLD), "REGISTER needs \"password\"."},
+    {"READ", NULL, VERB_READ, BIT(WITH) | BIT(ID), 0, "READ needs \"with\", a name, and \"id\"."},
     {"PING", NULL, VERB_PING, 0, 0, NULL},
     {"DISCONNECT", NULL, VERB_LOGOUT, 0, 0, NULL},
 };
@@ -54,10 +65,10 @@ static json_t *pack_welcome(const struct reply *reply)
 {
     char id[ID_TEXT_MAX];
 
-    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:I, s:i, s:s*}", "command", "ACK", "of", reply->word,
+    return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:I, s:I, s:s*}", "command", "ACK", "of", reply->word,
                      "username", reply->name, "room", reply->room, "id", id_to_decimal(reply->id, id),
-                     "users", objects_names(reply), "count", (json_int_t)reply->count, "unread", 0, "ref",
-                     reply->ref);
+                     "users", objects_names(reply), "count", (json_int_t)reply->count, "unread",
+                     (json_int_t)reply->unread, "ref", reply->ref);
 }
 
 static json_t *pack_entered(const struct reply *reply)
@@ -92,6 +103,22 @@ static json_t *pack_gap(const struct reply *reply)
                      id_to_decimal(reply->after, after), "until", id_to_decimal(reply->until, until));
 }
 
+static json_t *pack_event(const struct event *event)
+{
+    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "command", "MESSAGE", "from", event->from, "text",
+                     event->text, event->direct ? "to" : "room", event->place, "id",
+                     id_to_decimal(event->id, id), "timestamp", id_to_time(event->id, at));
+}
+
+static json_t *pack_history(const struct reply *reply)
+{
+    return json_pack("{s:s, s:s?, s:s*, s:s*, s:o, s:b, s:s*}", "command", "ACK", "of", reply->word, "room",
+                     reply->room, "with", reply->name, "messages", objects_list(reply, pack_event), "more",
+                     reply->more, "ref", reply->ref);
+}
+
 static json_t *pack_reply(const struct reply *reply)
 {
     switch (reply->kind) {
@@ -104,6 +131,14 @@ static json_t *pack_reply(const struct reply *reply)
     case REPLY_EXITED:
         return json_pack("{s:s, s:s?, s:s, s:s*}", "command", "ACK", "of", reply->word, "room", reply->room,
                          "ref", reply->ref);
+    case REPLY_HISTORY:
+        return pack_history(reply);
+    case REPLY_REGISTERED:
+        return json_pack("{s:s, s:s?, s:s, s:s*}", "command", "ACK", "of", reply->word, "username",
+                         reply->name, "ref", reply->ref);
+    case REPLY_READ:
+        return json_pack("{s:s, s:s?, s:s, s:I, s:s*}", "command", "ACK", "of", reply->word, "with",
+                         reply->name, "unread", (json_int_t)reply->count, "ref", reply->ref);
     case REPLY_GOODBYE:
     case REPLY_PONG:
         return json_pack("{s:s, s:s?, s:s*}", "command", "ACK", "of", reply->word, "ref", reply->ref);
@@ -131,11 +166,7 @@ static void encode_reply(const struct reply *reply, struct evbuffer *out)
 
 static void encode_event(const struct event *event, struct evbuffer *out)
 {
-    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
-
-    objects_put(out, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "command", "MESSAGE", "from", event->from,
-                               "text", event->text, event->direct ? "to" : "room", event->place, "id",
-                               id_to_decimal(event->id, id), "timestamp", id_to_time(event->id, at)));
+    objects_put(out, pack_event(event));
 }
 
 static void encode_notice(const struct notice *notice, struct evbuffer *out)
@@ -150,6 +181,7 @@ static void encode_notice(const struct notice *notice, struct evbuffer *out)
 extern const struct dialect dialect_command;
 const struct dialect dialect_command = {
     .name = "command",
+    .says_read = true,
     .codec_create = objects_create,
     .codec_destroy = objects_destroy,
     .decode = decode,

@@ -73,6 +73,22 @@ static bool hold(struct codec *codec, struct gob_string string)
     return codec->held != NULL;
 }
 
+/* A name, and in Content a password. */
+static enum decoded read_join(struct codec *codec, const struct gob_message *message, struct request *request)
+{
+    size_t name_size = message->sender.len + 1;
+
+    codec->held = calloc(1, name_size + message->content.len + 1);
+    if (!codec->held)
+        return request_refuse(request, ERROR_UNAVAILABLE, NULL);
+    memcpy(codec->held, message->sender.bytes, message->sender.len);
+    memcpy(codec->held + name_size, message->content.bytes, message->content.len);
+    request->verb = VERB_LOGIN;
+    request->name = codec->held;
+    request->password = message->content.len > 0 ? codec->held + name_size : NULL;
+    return DECODED_REQUEST;
+}
+
 static enum decoded read_message(struct codec *codec, const struct gob_message *message,
                                  struct request *request)
 {
@@ -85,11 +101,7 @@ static enum decoded read_message(struct codec *codec, const struct gob_message *
         return hold(codec, message->content) ? slash_read(codec->held, request)
                                              : request_refuse(request, ERROR_UNAVAILABLE, NULL);
     case TYPE_JOIN:
-        if (!hold(codec, message->sender))
-            return request_refuse(request, ERROR_UNAVAILABLE, NULL);
-        request->verb = VERB_LOGIN;
-        request->name = codec->held;
-        return DECODED_REQUEST;
+        return read_join(codec, message, request);
     case TYPE_LEAVE:
         request->verb = VERB_LOGOUT;
         return DECODED_REQUEST;

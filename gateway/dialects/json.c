@@ -2,7 +2,7 @@
 
 #include "objects.h"
 
-enum { NAME, TEXT, ROOM, TO, PASSWORD, KEY, SINCE, ECHO, VALUES };
+enum { NAME, TEXT, ROOM, TO, PASSWORD, OLD, KEY, SINCE, BEFORE, WITH, ID, LIMIT, ECHO, VALUES };
 #define BIT(value) (1u << (value))
 
 static const struct objects_value values[VALUES] = {
@@ -14,6 +14,13 @@ static const struct objects_value values[VALUES] = {
     [TO] = {"to", OBJECTS_STRING, offsetof(struct request, to), "\"to\" must be a string: a name."},
     [PASSWORD] = {"password", OBJECTS_PASSWORD, offsetof(struct request, password),
                   "\"password\" must be a string."},
+    [OLD] = {"old", OBJECTS_PASSWORD, offsetof(struct request, old), "\"old\" must be a string."},
+    [BEFORE] = {"before", OBJECTS_STRING, offsetof(struct request, before),
+                "\"before\" must be a string: an id."},
+    [WITH] = {"with", OBJECTS_STRING, offsetof(struct request, with), "\"with\" must be a string: a name."},
+    [ID] = {"id", OBJECTS_STRING, offsetof(struct request, id), "\"id\" must be a string."},
+    [LIMIT] = {"limit", OBJECTS_NUMBER, offsetof(struct request, limit),
+               "\"limit\" must be a whole number from 1 on."},
     [KEY] = {"key", OBJECTS_KEY, offsetof(struct request, key),
              "\"key\" must be a string of at most 64 bytes."},
     [SINCE] = {"since", OBJECTS_STRING, offsetof(struct request, since),
@@ -30,6 +37,10 @@ static const struct objects_form forms[] = {
      "\"direct\" needs \"to\", a name, and \"data\", the text."},
     {"leave", "room", VERB_LEAVE, BIT(ROOM), 0, NULL},
     {"leave", NULL, VERB_LOGOUT, 0, 0, NULL},
+    {"history", "with", VERB_HISTORY, BIT(WITH), BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
+    {"history", NULL, VERB_HISTORY, 0, BIT(ROOM) | BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
+    {"register", NULL, VERB_REGISTER, BIT(PASSWORD), BIT(OLD), "\"register\" needs \"password\"."},
+    {"read", NULL, VERB_READ, BIT(WITH) | BIT(ID), 0, "\"read\" needs \"with\", a name, and \"id\"."},
     {"who", NULL, VERB_WHO, 0, BIT(ROOM), NULL},
     {"rooms", NULL, VERB_ROOMS, 0, 0, NULL},
     {"ping", NULL, VERB_PING, 0, 0, NULL},
@@ -54,10 +65,10 @@ static json_t *pack_welcome(const struct reply *reply)
 {
     char id[ID_TEXT_MAX];
 
-    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:i, s:s*, s:s*}", "type", "welcome", "from",
+    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:s*, s:s*}", "type", "welcome", "from",
                      "server", "data", json_sprintf("Welcome, %s.", reply->name), "name", reply->name, "room",
                      reply->room, "id", id_to_decimal(reply->id, id), "users", (json_int_t)reply->count,
-                     "unread", 0, "gateway", reply->gateway, "ref", reply->ref);
+                     "unread", (json_int_t)reply->unread, "gateway", reply->gateway, "ref", reply->ref);
 }
 
 static json_t *pack_entered(const struct reply *reply)
@@ -86,6 +97,26 @@ static json_t *pack_gap(const struct reply *reply)
                      id_to_decimal(reply->until, until));
 }
 
+static json_t *pack_event(const struct event *event)
+{
+    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
+
+    id_to_decimal(event->id, id);
+    id_to_time(event->id, at);
+    if (event->direct)
+        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "direct", "from", event->from, "to",
+                         event->place, "data", event->text, "id", id, "at", at);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "message", "from", event->from, "data",
+                     event->text, "room", event->place, "id", id, "at", at);
+}
+
+static json_t *pack_history(const struct reply *reply)
+{
+    return json_pack("{s:s, s:s*, s:s*, s:o, s:b, s:s*}", "type", "history", "room", reply->room, "with",
+                     reply->name, "messages", objects_list(reply, pack_event), "more", reply->more, "ref",
+                     reply->ref);
+}
+
 static json_t *pack_reply(const struct reply *reply)
 {
     char id[ID_TEXT_MAX];
@@ -109,6 +140,13 @@ static json_t *pack_reply(const struct reply *reply)
     case REPLY_ROOMS:
         return json_pack("{s:s, s:o, s:I, s:s*}", "type", "rooms", "rooms", objects_rooms(reply), "count",
                          (json_int_t)reply->count, "ref", reply->ref);
+    case REPLY_HISTORY:
+        return pack_history(reply);
+    case REPLY_REGISTERED:
+        return json_pack("{s:s, s:s, s:s*}", "type", "registered", "name", reply->name, "ref", reply->ref);
+    case REPLY_READ:
+        return json_pack("{s:s, s:s, s:I, s:s*}", "type", "read", "with", reply->name, "unread",
+                         (json_int_t)reply->count, "ref", reply->ref);
     case REPLY_PONG:
         return json_pack("{s:s, s:s*}", "type", "pong", "ref", reply->ref);
     case REPLY_ERROR:
@@ -128,16 +166,7 @@ static void encode_reply(const struct reply *reply, struct evbuffer *out)
 
 static void encode_event(const struct event *event, struct evbuffer *out)
 {
-    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
-
-    id_to_decimal(event->id, id);
-    id_to_time(event->id, at);
-    if (event->direct)
-        objects_put(out, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "direct", "from", event->from,
-                                   "to", event->place, "data", event->text, "id", id, "at", at));
-    else
-        objects_put(out, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "message", "from", event->from,
-                                   "data", event->text, "room", event->place, "id", id, "at", at));
+    objects_put(out, pack_event(event));
 }
 
 static void encode_notice(const struct notice *notice, struct evbuffer *out)
@@ -153,6 +182,7 @@ static void encode_notice(const struct notice *notice, struct evbuffer *out)
 extern const struct dialect dialect_json;
 const struct dialect dialect_json = {
     .name = "json",
+    .says_read = true,
     .codec_create = objects_create,
     .codec_destroy = objects_destroy,
     .decode = decode,

@@ -6,6 +6,7 @@
  */
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,17 @@ static const struct phrase phrases[] = {
      .verb = VERB_MOVE,
      .usage = "Say LEAVE alone: it goes back to the lobby.",
      .room = LOBBY},
+    {.word = "HISTORY",
+     .verb = VERB_HISTORY,
+     .number = true,
+     .most = 1,
+     .usage = "Say HISTORY; how many messages may follow."},
+    {.word = "REGISTER",
+     .verb = VERB_REGISTER,
+     .least = 1,
+     .most = 2,
+     .offsets = {offsetof(struct request, password), offsetof(struct request, old)},
+     .usage = "Say REGISTER and a password; to change it, the old one follows."},
     {.word = "PING", .verb = VERB_PING, .usage = "Say PING alone."},
     {.word = "QUIT", .verb = VERB_LOGOUT, .usage = "Say QUIT alone."},
 };
@@ -80,8 +92,9 @@ static enum decoded read_line(char *text, struct request *request)
 
     if (phrase)
         return phrase_read(phrase, arguments, request);
-    return request_refuse(request, ERROR_UNKNOWN_COMMAND,
-                          "LOGIN, MSG, DM, WHO, JOIN, LEAVE, PING and QUIT are what there is.");
+    return request_refuse(
+        request, ERROR_UNKNOWN_COMMAND,
+        "LOGIN, MSG, DM, WHO, JOIN, LEAVE, HISTORY, REGISTER, PING and QUIT are what there is.");
 }
 
 static bool is_blank(const char *line, size_t len)
@@ -158,12 +171,26 @@ static void put_text(struct evbuffer *out, const char *verb, const char *from, c
     evbuffer_add_printf(out, "%s %s %s\n", verb, from, text);
 }
 
+static void put_past(struct evbuffer *out, const struct event *event)
+{
+    char prefix[2 * ID_TEXT_MAX + 8], id[ID_TEXT_MAX], at[ID_TEXT_MAX];
+
+    snprintf(prefix, sizeof prefix, "HIST %s %s", id_to_decimal(event->id, id), id_to_time(event->id, at));
+    put_text(out, prefix, event->from, event->text);
+}
+
 static void encode_reply(const struct reply *reply, struct evbuffer *out)
 {
     switch (reply->kind) {
+    case REPLY_HISTORY:
+        for (size_t i = 0; i < reply->n_events; i++)
+            put_past(out, reply->events[i]);
+        evbuffer_add_printf(out, "OK\n");
+        break;
     case REPLY_WELCOME:
     case REPLY_ENTERED:
     case REPLY_EXITED:
+    case REPLY_REGISTERED:
         evbuffer_add_printf(out, "OK\n");
         break;
     case REPLY_WHO:
@@ -181,6 +208,7 @@ static void encode_reply(const struct reply *reply, struct evbuffer *out)
         evbuffer_add_printf(out, "INFO gap %s\n", reply->room ? reply->room : "of directs");
         break;
     case REPLY_ACK:
+    case REPLY_READ:
     case REPLY_ROOMS:
     case REPLY_GOODBYE:
     case REPLY_HELP:

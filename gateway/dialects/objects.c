@@ -64,6 +64,10 @@ static bool read_value(const struct objects_value *value, const json_t *json, st
         *(bool *)place = json_is_true(json);
         return json_is_boolean(json);
     }
+    if (value->kind == OBJECTS_NUMBER) {
+        *(long *)place = (long)json_integer_value(json);
+        return json_integer_value(json) > 0; /* of what is no number, 0 */
+    }
     if (!json_is_string(json) || (value->kind == OBJECTS_KEY && json_string_length(json) > KEY_MAX_BYTES))
         return false;
     if (value->kind == OBJECTS_STRING || json_string_length(json) > 0)
@@ -232,4 +236,13 @@ json_t *objects_rooms(const struct reply *reply)
         json_array_append_new(
             rooms, json_pack("{s:s, s:I}", "room", reply->names[i], "users", (json_int_t)reply->counts[i]));
     return rooms;
+}
+
+json_t *objects_list(const struct reply *reply, json_t *(*pack)(const struct event *event))
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < reply->n_events; i++)
+        json_array_append_new(list, pack(reply->events[i]));
+    return list;
 }

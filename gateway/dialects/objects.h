@@ -16,6 +16,7 @@ enum objects_kind {
     OBJECTS_KEY,      /* a string of at most KEY_MAX_BYTES; an empty one, which all would share, is none */
     OBJECTS_PASSWORD, /* a string; an empty one is none */
     OBJECTS_FLAG,     /* true or false */
+    OBJECTS_NUMBER,   /* a whole one from 1 on */
 };
 
 /* A value that a request can hold. */
@@ -58,5 +59,8 @@ void objects_put(struct evbuffer *out, json_t *json);
 /* The names of a reply as a list, ["Alice", ...]; and as rooms, [{"room":"lobby","users":3}, ...]. */
 json_t *objects_names(const struct reply *reply);
 json_t *objects_rooms(const struct reply *reply);
+
+/* The events of a reply as a list, each made by `pack`. */
+json_t *objects_list(const struct reply *reply, json_t *(*pack)(const struct event *event));
 
 #endif

@@ -1,5 +1,6 @@
 #include "phrase.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,6 +18,17 @@ static void set(struct request *request, size_t offset, const char *value)
     *(const char **)((char *)request + offset) = value;
 }
 
+/* A number of at most 9 digits, from 1 on.  False: it is none. */
+static bool set_limit(struct request *request, const char *word)
+{
+    size_t digits = strspn(word, "0123456789");
+
+    if (digits == 0 || digits > 9 || word[digits])
+        return false;
+    request->limit = strtol(word, NULL, 10);
+    return request->limit > 0;
+}
+
 /* Cuts `arguments` and puts them where they belong.  False if they are too few or too many. */
 static bool read_arguments(const struct phrase *phrase, char *arguments, struct request *request)
 {
@@ -30,7 +42,11 @@ static bool read_arguments(const struct phrase *phrase, char *arguments, struct 
             continue;
         if (n == phrase->most)
             return false;
-        set(request, phrase->offsets[n++], word);
+        if (phrase->number && !set_limit(request, word))
+            return false;
+        if (!phrase->number)
+            set(request, phrase->offsets[n], word);
+        n++;
     }
     return n >= phrase->least;
 }

@@ -15,6 +15,7 @@ struct phrase {
     const char *word;
     enum verb verb;
     bool rest;                     /* the last argument is all that follows, with its spaces */
+    bool number;                   /* the argument is a number from 1 on: request->limit */
     unsigned least, most;          /* arguments */
     size_t offsets[ARGUMENTS_MAX]; /* where in struct request they go */
     const char *usage;             /* a sentence for who gets them wrong */

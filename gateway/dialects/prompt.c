@@ -1,7 +1,8 @@
 /*
  * prompt: for a person with netcat or telnet.
  *
- * The first line is a name, every other one is said or a slash command.  Telnet's own bytes are dropped where
+ * The first line is a name, and a password if the name needs one; every other one is said or a slash command.
+ * Telnet's own bytes are dropped where
  * they are, as if they had never come.  Bytes stay unused until their line has ended; a codec remembers how
  * many of them it has looked at and what they left open.
  */
@@ -16,6 +17,7 @@
 #include "slash.h"
 
 #define PROMPT "Enter your name: "
+#define PASSWORD_PROMPT "Password: "
 #define QUIET_MS 300
 #define SUBNEGOTIATION_MAX 1024 /* one that goes on for longer is none: it would swallow what is said */
 
@@ -47,6 +49,8 @@ struct codec {
     bool quiet;          /* what was scanned is a line, unless more has come */
     bool silenced;       /* silence has ended the last line: its own end may come yet */
     bool logged_in;
+    bool wants_password; /* the next line is one, for: */
+    char *name;          /* the name that was given last */
 };
 
 static struct codec *codec_create(void)
@@ -59,6 +63,7 @@ static void codec_destroy(struct codec *codec)
     if (!codec)
         return;
     free(codec->held);
+    free(codec->name);
     free(codec);
 }
 
@@ -221,6 +226,23 @@ static char *trim(char *text)
     return text;
 }
 
+/* A name; or the password for the one before. */
+static enum decoded read_log_in(struct codec *codec, struct request *request)
+{
+    if (codec->wants_password) {
+        codec->wants_password = false;
+        request->password = codec->held;
+    } else {
+        free(codec->name);
+        codec->name = strdup(trim(codec->held));
+        if (!codec->name)
+            return refuse(codec, request, ERROR_UNAVAILABLE, NULL);
+    }
+    request->verb = VERB_LOGIN;
+    request->name = codec->name;
+    return DECODED_REQUEST;
+}
+
 /* Reads a line.  DECODED_MORE: it was nothing. */
 static enum decoded read_line(struct codec *codec, const char *bytes, size_t len, bool by_silence,
                               struct request *request)
@@ -237,9 +259,7 @@ static enum decoded read_line(struct codec *codec, const char *bytes, size_t len
         return DECODED_MORE;
     if (codec->logged_in)
         return slash_read(codec->held, request);
-    request->verb = VERB_LOGIN;
-    request->name = trim(codec->held);
-    return DECODED_REQUEST;
+    return read_log_in(codec, request);
 }
 
 /* The next line, or why there is none: DECODED_MORE also if it was nothing, with *used above 0 then. */
@@ -294,6 +314,11 @@ static void logged_in(struct codec *codec)
     codec->logged_in = true;
 }
 
+static void refused(struct codec *codec, enum error_code error)
+{
+    codec->wants_password = error == ERROR_PASSWORD_REQUIRED && codec->name;
+}
+
 static void quiet(struct codec *codec)
 {
     codec->quiet = !codec->has_ended;
@@ -309,7 +334,7 @@ static void encode_reply(const struct reply *reply, struct evbuffer *out)
     if (evbuffer_get_length(out) > before)
         evbuffer_add(out, "\n", 1);
     if (reply->kind == REPLY_ERROR && reply->verb == VERB_LOGIN)
-        evbuffer_add_printf(out, PROMPT);
+        evbuffer_add_printf(out, reply->error == ERROR_PASSWORD_REQUIRED ? PASSWORD_PROMPT : PROMPT);
 }
 
 /* Each line of a text says who it is from: nobody can forge a line of somebody else's. */
@@ -336,6 +361,7 @@ const struct dialect dialect_prompt = {
     .codec_destroy = codec_destroy,
     .decode = decode,
     .logged_in = logged_in,
+    .refused = refused,
     .quiet = quiet,
     .encode_reply = encode_reply,
     .encode_event = encode_event,

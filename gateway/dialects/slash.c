@@ -40,6 +40,21 @@ static const struct phrase commands[] = {
      .usage = "Type /rooms alone: it says which rooms there are.",
      .form = "/rooms",
      .purpose = "says which rooms there are"},
+    {.word = "history",
+     .verb = VERB_HISTORY,
+     .number = true,
+     .most = 1,
+     .usage = "Type /history; how many messages you want may follow.",
+     .form = "/history [N]",
+     .purpose = "shows what was said last, N messages"},
+    {.word = "register",
+     .verb = VERB_REGISTER,
+     .least = 1,
+     .most = 2,
+     .offsets = {offsetof(struct request, password), offsetof(struct request, old)},
+     .usage = "Type /register and a password; to change it, the old one follows.",
+     .form = "/register PASSWORD",
+     .purpose = "keeps your name for you; /register NEW OLD changes the password"},
     {.word = "help",
      .verb = VERB_HELP,
      .usage = "Type /help alone.",
@@ -183,12 +198,32 @@ static void put_gap(const struct reply *reply, struct evbuffer *out)
                             "Some of what was said to you alone is missing here: it is not kept any more.");
 }
 
+/* Each line of a text says when, and who it is from. */
+static void put_past(const struct reply *reply, struct evbuffer *out)
+{
+    if (reply->n_events == 0)
+        evbuffer_add_printf(out, "Nothing was said in %s that is kept.", reply->room);
+    for (size_t i = 0; i < reply->n_events; i++) {
+        const struct event *event = reply->events[i];
+        const char *text = event->text, *end;
+        char at[ID_TEXT_MAX];
+
+        id_to_time(event->id, at);
+        do {
+            end = strchr(text, '\n');
+            evbuffer_add_printf(out, "%s%.10s %.5s %s: %.*s", i > 0 || text > event->text ? "\n" : "", at,
+                                at + 11, event->from, (int)(end ? (size_t)(end - text) : strlen(text)), text);
+            text = end ? end + 1 : text;
+        } while (end);
+    }
+}
+
 static void put_help(struct evbuffer *out)
 {
     evbuffer_add_printf(out, "What you type is said to everybody in your room, except for:");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        evbuffer_add_printf(out, "\n  %-15s %s", commands[i].form, commands[i].purpose);
-    evbuffer_add_printf(out, "\n  %-15s %s", "//TEXT", "says /TEXT");
+        evbuffer_add_printf(out, "\n  %-18s %s", commands[i].form, commands[i].purpose);
+    evbuffer_add_printf(out, "\n  %-18s %s", "//TEXT", "says /TEXT");
 }
 
 void slash_encode_reply(const struct reply *reply, struct evbuffer *out)
@@ -221,7 +256,15 @@ void slash_encode_reply(const struct reply *reply, struct evbuffer *out)
     case REPLY_GAP:
         put_gap(reply, out);
         break;
+    case REPLY_REGISTERED:
+        evbuffer_add_printf(out, "The name %s is yours now: you will be asked for the password.",
+                            reply->name);
+        break;
+    case REPLY_HISTORY:
+        put_past(reply, out);
+        break;
     case REPLY_ACK:
+    case REPLY_READ:
     case REPLY_PONG:
         break;
     }

@@ -1,0 +1,194 @@
+/*
+ * inbox: what is sent to one user alone.
+ *
+ * A guest hears what comes from the log-in on.  An account is first handed what it has not read: the store
+ * gives that in pages, up to where the lane was stored when the password was verified; from there on the
+ * inbox goes on as a room does.  So nothing is missed in between, and nothing comes twice in a session.
+ *
+ * Clients whose dialect has no verb for it have read what was sent to them: then the store is told so.
+ */
+
+#include <stdlib.h>
+
+#include "bus.h"
+#include "log.h"
+#include "session.h"
+#include "stored.h"
+#include "storelink.h"
+
+#define PAGE 100
+
+/* The pages that an account is being handed. */
+struct handover {
+    struct room *room; /* held */
+    event_id after, until;
+    bool asked;
+};
+
+/* What was read --------------------------------------------------------------------------------------------
+ */
+
+static json_t *read_request(const struct session *session, const char *from, event_id until)
+{
+    char id[ID_TEXT_MAX];
+
+    return json_pack("{s:s, s:s, s:s, s:s, s:s*}", "ask", "read", "name", session->name, "account",
+                     session->account, "until", id_to_decimal(until, id), "from", from);
+}
+
+static void tell_read(struct session *session);
+
+/* What could not be marked stays unread, and is handed over again at the next log-in. */
+static void on_told(void *ctx, uint64_t token, const json_t *answer)
+{
+    struct session *session = session_by_serial(ctx, token);
+
+    if (!session)
+        return;
+    session->telling = false;
+    if (answer && session->read > session->told)
+        tell_read(session);
+}
+
+static void tell_read(struct session *session)
+{
+    session->telling = storelink_ask(session->sessions->storelink, read_request(session, NULL, session->read),
+                                     on_told, session->sessions, session->serial);
+    if (session->telling)
+        session->told = session->read;
+}
+
+/* Directs up to `id` were sent to the client. */
+static void note_sent(struct session *session, event_id id)
+{
+    if (!*session->account || session->dialect->says_read || id <= session->read)
+        return;
+    session->read = id;
+    if (!session->telling)
+        tell_read(session);
+}
+
+void inbox_reached(struct session *session)
+{
+    note_sent(session, session->inbox->position);
+}
+
+static void on_read(void *ctx, uint64_t token, const json_t *answer)
+{
+    struct session *session = session_by_serial(ctx, token);
+
+    if (!session || session->doing != DOING_READ)
+        return;
+    if (!json_is_true(json_object_get(answer, "ok"))) {
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
+        return;
+    }
+    session_reply(session,
+                  &(struct reply){.kind = REPLY_READ,
+                                  .verb = VERB_READ,
+                                  .ref = session->ref,
+                                  .word = session->word,
+                                  .name = session->wanted,
+                                  .count = (long)json_integer_value(json_object_get(answer, "unread"))});
+    session_done(session);
+}
+
+void inbox_read(struct session *session, const char *from, event_id until)
+{
+    if (!storelink_ask(session->sessions->storelink, read_request(session, from, until), on_read,
+                       session->sessions, session->serial))
+        session_refuse(session, ERROR_UNAVAILABLE, NULL);
+}
+
+/* What is handed over --------------------------------------------------------------------------------------
+ */
+
+static void handover_end(struct session *session)
+{
+    hub_let_go(session->handover->room);
+    free(session->handover);
+    session->handover = NULL;
+}
+
+static void enter(struct session *session)
+{
+    session->inbox = hub_enter(session->handover->room, session, session->serial, session->dialect_number,
+                               false, session->handover->until);
+    if (!session->inbox)
+        abort();
+    if (*session->account && !session->dialect->says_read)
+        session->inbox->waiting++; /* to hear of its position */
+    handover_end(session);
+    hub_resume(session->inbox);
+}
+
+static void on_unread(void *ctx, uint64_t token, const json_t *answer)
+{
+    struct session *session = session_by_serial(ctx, token);
+    struct handover *handover = session ? session->handover : NULL;
+    char chain[CHAIN_MAX_BYTES];
+    size_t n = stored_count(answer);
+
+    if (!handover)
+        return;
+    handover->asked = false;
+    if (!json_is_true(json_object_get(answer, "ok"))) {
+        log_warn("handover_failed", "session=%s", session->id); /* it stays unread */
+        enter(session);
+        return;
+    }
+    chain_name('u', session->name, chain);
+    for (size_t i = 0; i < n; i++) {
+        struct event *event = stored_event(answer, i, chain, 0);
+
+        if (!event)
+            continue;
+        session_send_event(session, event);
+        handover->after = event->id;
+        event_drop(event);
+    }
+    note_sent(session, handover->after);
+    if (n > 0 && json_is_true(json_object_get(answer, "more")))
+        inbox_go_on(session);
+    else
+        enter(session);
+}
+
+void inbox_go_on(struct session *session)
+{
+    struct handover *handover = session->handover;
+    char after[ID_TEXT_MAX], until[ID_TEXT_MAX];
+    json_t *request;
+
+    if (!handover || handover->asked || conn_is_slow(session->conn))
+        return;
+    request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "ask", "unread", "name", session->name, "account",
+                        session->account, "after", id_to_decimal(handover->after, after), "until",
+                        id_to_decimal(handover->until, until), "limit", PAGE);
+    handover->asked =
+        storelink_ask(session->sessions->storelink, request, on_unread, session->sessions, session->serial);
+    if (!handover->asked)
+        enter(session);
+}
+
+void inbox_open(struct session *session)
+{
+    session->handover = calloc(1, sizeof *session->handover);
+    if (!session->handover)
+        abort();
+    *session->handover = (struct handover){.room = session->inbox_room, .until = session->inbox_since};
+    session->inbox_room = NULL;
+    if (session->unread > 0)
+        inbox_go_on(session);
+    else
+        enter(session);
+}
+
+void inbox_close(struct session *session)
+{
+    if (session->handover)
+        handover_end(session);
+    if (session->inbox)
+        hub_leave(session->inbox);
+    session->inbox = NULL;
+}
