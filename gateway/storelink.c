@@ -18,7 +18,9 @@
 
 #define ASKED_MAX 32 /* without an answer on the connection: the store takes no more */
 #define WAITING_MAX 2048
+#ifndef ANSWER_MS
 #define ANSWER_MS 5000
+#endif
 #define LINE_MAX_BYTES (1024 * 1024)
 #define CLOCK_MS 200
 #define BACKOFF_FIRST_MS 50
