@@ -2,7 +2,7 @@
 
 #include "objects.h"
 
-enum { USERNAME, TEXT, ROOM, TO, PASSWORD, OLD, KEY, SINCE, BEFORE, WITH, ID, LIMIT, VALUES };
+enum { USERNAME, TEXT, ROOM, TO, PASSWORD, NEW, OLD, KEY, SINCE, BEFORE, WITH, ID, LIMIT, VALUES };
 #define BIT(value) (1u << (value))
 
 static const struct objects_value values[VALUES] = {
@@ -13,11 +13,13 @@ static const struct objects_value values[VALUES] = {
     [TO] = {"to", OBJECTS_STRING, offsetof(struct request, to), "\"to\" must be a string: a name."},
     [PASSWORD] = {"password", OBJECTS_PASSWORD, offsetof(struct request, password),
                   "\"password\" must be a string."},
+    [NEW] = {"password", OBJECTS_STRING, offsetof(struct request, password),
+             "\"password\" must be a string."},
     [OLD] = {"old", OBJECTS_PASSWORD, offsetof(struct request, old), "\"old\" must be a string."},
     [BEFORE] = {"before", OBJECTS_STRING, offsetof(struct request, before),
                 "\"before\" must be a string: an id."},
     [WITH] = {"with", OBJECTS_STRING, offsetof(struct request, with), "\"with\" must be a string: a name."},
-    [ID] = {"id", OBJECTS_STRING, offsetof(struct request, id), "\"id\" must be a string."},
+    [ID] = {"id", OBJECTS_STRING, offsetof(struct request, id), "\"id\" must be a string: an id."},
     [LIMIT] = {"limit", OBJECTS_NUMBER, offsetof(struct request, limit),
                "\"limit\" must be a whole number from 1 on."},
     [KEY] = {"key", OBJECTS_KEY, offsetof(struct request, key),
@@ -40,7 +42,7 @@ static const struct objects_form forms[] = {
     {"LEAVE", NULL, VERB_LOGOUT, 0, 0, NULL},
     {"HISTORY", "with", VERB_HISTORY, BIT(WITH), BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
     {"HISTORY", NULL, VERB_HISTORY, 0, BIT(ROOM) | BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
-    {"REGISTER", NULL, VERB_REGISTER, BIT(PASSWORD), BIT(OLD), "REGISTER needs \"password\"."},
+    {"REGISTER", NULL, VERB_REGISTER, BIT(NEW), BIT(OLD), "REGISTER needs \"password\"."},
     {"READ", NULL, VERB_READ, BIT(WITH) | BIT(ID), 0, "READ needs \"with\", a name, and \"id\"."},
     {"PING", NULL, VERB_PING, 0, 0, NULL},
     {"DISCONNECT", NULL, VERB_LOGOUT, 0, 0, NULL},

@@ -2,7 +2,7 @@
 
 #include "objects.h"
 
-enum { NAME, TEXT, ROOM, TO, PASSWORD, OLD, KEY, SINCE, BEFORE, WITH, ID, LIMIT, ECHO, VALUES };
+enum { NAME, TEXT, ROOM, TO, PASSWORD, NEW, OLD, KEY, SINCE, BEFORE, WITH, ID, LIMIT, ECHO, VALUES };
 #define BIT(value) (1u << (value))
 
 static const struct objects_value values[VALUES] = {
@@ -14,11 +14,13 @@ static const struct objects_value values[VALUES] = {
     [TO] = {"to", OBJECTS_STRING, offsetof(struct request, to), "\"to\" must be a string: a name."},
     [PASSWORD] = {"password", OBJECTS_PASSWORD, offsetof(struct request, password),
                   "\"password\" must be a string."},
+    [NEW] = {"password", OBJECTS_STRING, offsetof(struct request, password),
+             "\"password\" must be a string."},
     [OLD] = {"old", OBJECTS_PASSWORD, offsetof(struct request, old), "\"old\" must be a string."},
     [BEFORE] = {"before", OBJECTS_STRING, offsetof(struct request, before),
                 "\"before\" must be a string: an id."},
     [WITH] = {"with", OBJECTS_STRING, offsetof(struct request, with), "\"with\" must be a string: a name."},
-    [ID] = {"id", OBJECTS_STRING, offsetof(struct request, id), "\"id\" must be a string."},
+    [ID] = {"id", OBJECTS_STRING, offsetof(struct request, id), "\"id\" must be a string: an id."},
     [LIMIT] = {"limit", OBJECTS_NUMBER, offsetof(struct request, limit),
                "\"limit\" must be a whole number from 1 on."},
     [KEY] = {"key", OBJECTS_KEY, offsetof(struct request, key),
@@ -39,7 +41,7 @@ static const struct objects_form forms[] = {
     {"leave", NULL, VERB_LOGOUT, 0, 0, NULL},
     {"history", "with", VERB_HISTORY, BIT(WITH), BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
     {"history", NULL, VERB_HISTORY, 0, BIT(ROOM) | BIT(BEFORE) | BIT(SINCE) | BIT(LIMIT), NULL},
-    {"register", NULL, VERB_REGISTER, BIT(PASSWORD), BIT(OLD), "\"register\" needs \"password\"."},
+    {"register", NULL, VERB_REGISTER, BIT(NEW), BIT(OLD), "\"register\" needs \"password\"."},
     {"read", NULL, VERB_READ, BIT(WITH) | BIT(ID), 0, "\"read\" needs \"with\", a name, and \"id\"."},
     {"who", NULL, VERB_WHO, 0, BIT(ROOM), NULL},
     {"rooms", NULL, VERB_ROOMS, 0, 0, NULL},
@@ -91,8 +93,8 @@ static json_t *pack_gap(const struct reply *reply)
     char after[ID_TEXT_MAX], until[ID_TEXT_MAX];
 
     return json_pack("{s:s, s:s, s:o, s:s*, s:s, s:s}", "type", "gap", "from", "server", "data",
-                     reply->room ? json_sprintf("Some messages in %s are no longer to be had.", reply->room)
-                                 : json_string("Some directs to you are no longer to be had."),
+                     reply->room ? json_sprintf("Some messages in %s are missing here.", reply->room)
+                                 : json_string("Some directs to you are missing here."),
                      "room", reply->room, "after", id_to_decimal(reply->after, after), "until",
                      id_to_decimal(reply->until, until));
 }

@@ -171,6 +171,7 @@ static void put_text(struct evbuffer *out, const char *verb, const char *from, c
     evbuffer_add_printf(out, "%s %s %s\n", verb, from, text);
 }
 
+/* The same, with id and time. */
 static void put_past(struct evbuffer *out, const struct event *event)
 {
     char prefix[2 * ID_TEXT_MAX + 8], id[ID_TEXT_MAX], at[ID_TEXT_MAX];

@@ -1,10 +1,10 @@
 /*
  * prompt: for a person with netcat or telnet.
  *
- * The first line is a name, and a password if the name needs one; every other one is said or a slash command.
- * Telnet's own bytes are dropped where
- * they are, as if they had never come.  Bytes stay unused until their line has ended; a codec remembers how
- * many of them it has looked at and what they left open.
+ * The first line is a name, and if the name needs a password, the next one that; every other line is said or
+ * a slash command.  Telnet's own bytes are dropped where they are, as if they had never come.  Bytes stay
+ * unused until their line has ended; a codec remembers how many of them it has looked at and what they left
+ * open.
  */
 
 #include <stdint.h>
@@ -49,8 +49,8 @@ struct codec {
     bool quiet;          /* what was scanned is a line, unless more has come */
     bool silenced;       /* silence has ended the last line: its own end may come yet */
     bool logged_in;
-    bool wants_password; /* the next line is one, for: */
-    char *name;          /* the name that was given last */
+    bool wants_password; /* the next line is one, for `name` */
+    char *name;          /* that was given last, before the log-in */
 };
 
 static struct codec *codec_create(void)
@@ -207,10 +207,11 @@ static bool hold_text(struct codec *codec, const char *bytes, size_t len, size_t
 
 /* Requests ----------------------------------------------------------------------------------------------- */
 
-static enum decoded refuse(const struct codec *codec, struct request *request, enum error_code error,
+static enum decoded refuse(struct codec *codec, struct request *request, enum error_code error,
                            const char *reason)
 {
     request->verb = codec->logged_in ? VERBS : VERB_LOGIN; /* after which the name is asked for again */
+    codec->wants_password = false;
     return request_refuse(request, error, reason);
 }
 
@@ -226,7 +227,7 @@ static char *trim(char *text)
     return text;
 }
 
-/* A name; or the password for the one before. */
+/* A name; or the password for the one before.  Blanks are part of a password. */
 static enum decoded read_log_in(struct codec *codec, struct request *request)
 {
     if (codec->wants_password) {
@@ -312,11 +313,13 @@ static enum decoded decode(struct codec *codec, const char *bytes, size_t len, s
 static void logged_in(struct codec *codec)
 {
     codec->logged_in = true;
+    free(codec->name);
+    codec->name = NULL;
 }
 
 static void refused(struct codec *codec, enum error_code error)
 {
-    codec->wants_password = error == ERROR_PASSWORD_REQUIRED && codec->name;
+    codec->wants_password = error == ERROR_PASSWORD_REQUIRED;
 }
 
 static void quiet(struct codec *codec)

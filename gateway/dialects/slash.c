@@ -191,14 +191,14 @@ static void put_rooms(const struct reply *reply, struct evbuffer *out)
 static void put_gap(const struct reply *reply, struct evbuffer *out)
 {
     if (reply->room)
-        evbuffer_add_printf(out, "Some of what was said in %s is missing here: it is not kept any more.",
+        evbuffer_add_printf(out, "Some of what was said in %s is missing here.",
                             reply->room);
     else
         evbuffer_add_printf(out,
-                            "Some of what was said to you alone is missing here: it is not kept any more.");
+                            "Some of what was said to you alone is missing here.");
 }
 
-/* Each line of a text says when, and who it is from. */
+/* Each line of a text says when, in UTC, and who it is from: nobody can forge a line of somebody else's. */
 static void put_past(const struct reply *reply, struct evbuffer *out)
 {
     if (reply->n_events == 0)
@@ -257,8 +257,7 @@ void slash_encode_reply(const struct reply *reply, struct evbuffer *out)
         put_gap(reply, out);
         break;
     case REPLY_REGISTERED:
-        evbuffer_add_printf(out, "The name %s is yours now: you will be asked for the password.",
-                            reply->name);
+        evbuffer_add_printf(out, "The name %s is yours: from now on it needs your password.", reply->name);
         break;
     case REPLY_HISTORY:
         put_past(reply, out);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fake_store.h"
 #include "room.h"
 #include "world.h"
 
@@ -430,6 +431,196 @@ static void test_entries_that_are_trimmed_between_ids_and_entries_are_a_gap(void
     assert_string_equal(told(alice), "gap 4 5 ");
 }
 
+/* The store as the third source -----------------------------------------------------------------------------
+ */
+
+static struct storelink *store;
+
+static int create_with_store(void **state)
+{
+    int status = world_create(state);
+
+    store = fake_store_create(world.bus);
+    world.hub->storelink = store;
+    return status;
+}
+
+static int destroy_with_store(void **state)
+{
+    int status = world_destroy(state);
+
+    fake_store_destroy(store);
+    return status;
+}
+
+#define store_test(f) cmocka_unit_test_setup_teardown(f, create_with_store, destroy_with_store)
+
+/* Everything happens, pages of the store too. */
+static void settle(void)
+{
+    do {
+        fake_settle(world.bus);
+    } while (fake_store_answer(store));
+}
+
+static void test_what_the_log_lacks_comes_from_the_store(void **state)
+{
+    event_id first = say("lobby", 1), tenth = say("lobby", 9);
+    struct person *alice;
+
+    say("lobby", 5);
+    fake_trim(world.bus, "lobby", tenth);
+    alice = enter("lobby", .since = first);
+    settle();
+    assert_string_equal(told(alice), numbers(2, 15));
+    assert_int_equal(world.hub->counts.gaps, 0);
+    assert_int_equal(fake_store_asked(store), 1);
+}
+
+static void test_a_long_past_comes_in_pages(void **state)
+{
+    event_id first = say("lobby", 1), old = say("lobby", 899);
+    struct person *alice;
+
+    say("lobby", 300);
+    fake_trim(world.bus, "lobby", old);
+    alice = enter("lobby", .since = first);
+    settle();
+    assert_string_equal(told(alice), numbers(2, 1200));
+    assert_int_equal(fake_store_asked(store), 5);
+}
+
+static void test_a_thousand_who_come_back_from_long_ago_share_the_pages(void **state)
+{
+    event_id first = say("lobby", 1), old = say("lobby", 299);
+    struct person *people[1000];
+
+    say("lobby", 300);
+    fake_trim(world.bus, "lobby", old);
+    for (int i = 0; i < 1000; i++)
+        people[i] = enter("lobby", .since = first);
+    settle();
+    for (int i = 0; i < 1000; i++)
+        assert_string_equal(told(people[i]), numbers(2, 600));
+    assert_true(fake_store_asked(store) <= 4);
+}
+
+static void test_without_a_store_what_the_log_lacks_is_a_gap(void **state)
+{
+    event_id first = say("lobby", 1), tenth = say("lobby", 9);
+    struct person *alice, *bob;
+
+    say("lobby", 2);
+    fake_trim(world.bus, "lobby", tenth);
+    fake_store_set_up(store, false);
+    alice = enter("lobby", .since = first);
+    settle();
+    assert_string_equal(told(alice), "gap 11 12 ");
+    fake_store_set_up(store, true);
+    bob = enter("lobby", .since = first);
+    fake_settle(world.bus);
+    assert_true(fake_store_fail(store)); /* it goes while it is asked */
+    settle();
+    assert_string_equal(told(bob), "gap 11 12 ");
+}
+
+static void test_what_the_store_keeps_no_more_is_a_gap_and_the_rest_follows(void **state)
+{
+    event_id first = say("lobby", 1), fourth = say("lobby", 3), tenth = say("lobby", 6);
+    struct person *alice;
+    char wanted[64];
+
+    say("lobby", 1);
+    fake_trim(world.bus, "lobby", tenth);
+    fake_store_forget(store, fourth);
+    alice = enter("lobby", .since = first, .dialect = 1);
+    settle();
+    snprintf(wanted, sizeof wanted, "%llu-%llu =", (unsigned long long)first, (unsigned long long)fourth);
+    assert_int_equal(strncmp(told(alice), wanted, strlen(wanted)), 0);
+    assert_int_equal(world.hub->counts.gaps, 1);
+}
+
+static void test_what_even_the_newest_of_is_kept_no_more_is_one_gap(void **state)
+{
+    event_id first = say("lobby", 1), tenth = say("lobby", 9);
+    struct person *alice;
+
+    fake_trim(world.bus, "lobby", tenth);
+    fake_store_forget(store, tenth);
+    alice = enter("lobby", .since = first);
+    settle();
+    assert_string_equal(told(alice), "gap ");
+    assert_int_equal(alice->member->position, tenth);
+}
+
+static void test_where_redis_began_anew_nothing_is_missing(void **state)
+{
+    struct person *alice = enter("lobby"), *bob;
+    event_id first = say("lobby", 1);
+
+    say("lobby", 2);
+    settle();
+    fake_cut(world.bus);
+    fake_wipe(world.bus);
+    fake_heal(world.bus);
+    settle();
+    say("lobby", 2);
+    settle();
+    bob = enter("lobby", .since = first);
+    settle();
+    assert_string_equal(told(alice), numbers(1, 5));
+    assert_string_equal(told(bob), numbers(2, 5));
+    assert_int_equal(world.hub->counts.gaps, 0);
+}
+
+static void test_entries_that_are_trimmed_on_the_way_come_from_the_store(void **state)
+{
+    event_id first = say("lobby", 1), third = say("lobby", 2);
+    struct person *alice;
+
+    say("lobby", 2);
+    alice = enter("lobby", .since = first);
+    fake_execute_read(world.bus);
+    fake_answer(world.bus); /* the ids of 2 to 5 are known */
+    fake_trim(world.bus, "lobby", third);
+    settle();
+    assert_string_equal(told(alice), numbers(2, 5));
+}
+
+static void test_who_reads_a_little_at_a_time_gets_all_of_the_pages(void **state)
+{
+    event_id first = say("lobby", 1), old = say("lobby", 499);
+    struct person *alice;
+    char all[1 << 15] = "";
+
+    say("lobby", 300);
+    fake_trim(world.bus, "lobby", old);
+    alice = enter("lobby", .since = first);
+    for (int i = 0; i < 150; i++) {
+        alice->budget = 7;
+        person_resume(alice);
+        settle();
+        strcat(all, told(alice));
+    }
+    assert_string_equal(all, numbers(2, 800));
+}
+
+static void test_who_leaves_while_the_store_is_asked_leaves_nothing_behind(void **state)
+{
+    event_id first = say("lobby", 1), tenth = say("lobby", 9);
+
+    fake_trim(world.bus, "lobby", tenth);
+    person_leave(enter("lobby", .since = first));
+    settle();
+    assert_int_equal(world.hub->walks, 0);
+    enter("lobby", .since = first);
+    fake_settle(world.bus);
+    person_leave(world.people);
+    pass(40);
+    settle();
+    assert_int_equal(world.hub->walks, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +650,16 @@ int main(void)
         world_test(test_a_garbled_chat_that_comes_live_blocks_nobody),
         world_test(test_a_garbled_chat_costs_who_is_further_back_nothing_else),
         world_test(test_entries_that_are_trimmed_between_ids_and_entries_are_a_gap),
+        store_test(test_what_the_log_lacks_comes_from_the_store),
+        store_test(test_a_long_past_comes_in_pages),
+        store_test(test_a_thousand_who_come_back_from_long_ago_share_the_pages),
+        store_test(test_without_a_store_what_the_log_lacks_is_a_gap),
+        store_test(test_what_the_store_keeps_no_more_is_a_gap_and_the_rest_follows),
+        store_test(test_what_even_the_newest_of_is_kept_no_more_is_one_gap),
+        store_test(test_where_redis_began_anew_nothing_is_missing),
+        store_test(test_entries_that_are_trimmed_on_the_way_come_from_the_store),
+        store_test(test_who_reads_a_little_at_a_time_gets_all_of_the_pages),
+        store_test(test_who_leaves_while_the_store_is_asked_leaves_nothing_behind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,7 +131,7 @@ int world_create(void **state)
     next_serial = 1000;
     world.base = event_base_new();
     world.bus = fake_bus_create();
-    world.hub = hub_create(world.base, world.bus, &ops, NULL);
+    world.hub = hub_create(world.base, world.bus, NULL, &ops, NULL);
     fake_bus_attach(world.bus, world.hub);
     return world.base && world.hub ? 0 : -1;
 }
@@ -162,6 +162,8 @@ struct person *person_go_in(struct room *room, const char *name, struct how how)
     person->budget = -1;
     snprintf(person->where, sizeof person->where, "%s", name);
     DL_APPEND(world.people, person);
+    if (how.since > hub_newest(room))
+        how.since = 0; /* as session.c has it */
     person->member = hub_enter(room, person, person->serial, how.dialect, how.echo, how.since);
     assert_non_null(person->member);
     person->start = person->member->position;
