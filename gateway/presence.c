@@ -155,7 +155,7 @@ static void send_call(struct presence *presence, struct call *call)
     argv[argc++] = call->session;
     if (call->kind == CALL_CLAIM) {
         argv[argc++] = call->key;
-        argv[argc++] = "0"; /* no password was verified */
+        argv[argc++] = "-"; /* no password was verified */
     }
     if (call->kind != CALL_RELEASE)
         argv[argc++] = call->room;
