@@ -3,19 +3,21 @@
 BUILD ?= build
 GATEWAYS ?= 2
 SECONDS ?= 60
+MINUTES ?= 10
 PYTHON := /usr/bin/python3
 
 # Each is taken as typed: a "$" in it is not make's.
 override SQL := $(value SQL)
 export SQL GATEWAYS
 
-.PHONY: help up build test test-docker lint fuzz psql audit settings clean install-run install-test install-lint install-fuzz
+.PHONY: help up build test test-faults test-docker lint fuzz psql audit settings clean install-run install-test install-lint install-fuzz
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
 	@echo 'make psql      look into the history; SQL="select ..." prints one answer'
 	@echo 'make audit     what contradicts the promises: nothing, one hopes'
 	@echo 'make test      run every suite, plainly and with sanitizers'
+	@echo 'make test-faults  kill, freeze and cut off everything for MINUTES=10 while 40 people chat; SEED=N repeats one'
 	@echo 'make test-docker  run docker-compose.yml under another name and test it from outside'
 	@echo 'make lint      formatting and static analysis'
 	@echo 'make fuzz      let each parser meet made-up input for SECONDS=60, as long as you like'
@@ -30,6 +32,9 @@ build: install-run
 
 test: install-test
 	@$(PYTHON) tests/run.py --build $(BUILD) $(if $(CI),--werror)
+
+test-faults: install-test build
+	@exec $(PYTHON) tests/faults/run.py --build $(BUILD) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 test-docker:
 	@deploy/install.sh test

@@ -1,4 +1,4 @@
-#!lua name=hubbub_1
+#!lua name=hubbub_2
 --
 -- functions: what must happen in Redis in one step.  docs/FUNCTIONS.md lists keys, arguments and answers.
 --
@@ -10,7 +10,7 @@
 -- The answer is an array whose first element is a word.
 --
 
-local REVISION = '1'
+local REVISION = '2'
 local KEY_VERSION = '1'
 local SEQ_MAX = 16383
 local SENT_SLOTS = 4096
@@ -364,12 +364,12 @@ local function ending_clock(clock)
   return now
 end
 
--- claim(incarnation, link, seen, clock, name, shown, session, key digest or "-", password verified 0 or 1, room or "",
---       notice max, record)
+-- claim(incarnation, link, seen, clock, name, shown, session, key digest or "-", number of the account whose password
+--       was verified or "-", room or "", notice max, record)
 -- OK, count, names | TAKEN | ACCOUNT | CLOCK | CLOSED | FENCED
 local function claim(keys, args)
   local P, incarnation, link, seen, clock = keys[1], args[1], args[2], args[3], args[4]
-  local name, shown, session, key, verified = args[5], args[6], args[7], args[8], args[9] == '1'
+  local name, shown, session, key, account = args[5], args[6], args[7], args[8], args[9]
   local room, notice_max, record = args[10], args[11], args[12]
   local refused = refusal(P, incarnation, link)
   if refused then
@@ -378,10 +378,10 @@ local function claim(keys, args)
   local old_incarnation, old_session, old_key = holder_of(P, name)
   local own = old_session == session
   if not own then
-    if not verified and redis.call('SISMEMBER', P .. ':accounts', name) == 1 then
+    if account ~= (redis.call('HGET', P .. ':accounts', name) or '-') then
       return answer('ACCOUNT')
     end
-    if old_session and not verified and (key == '-' or key ~= old_key) then
+    if old_session and account == '-' and (key == '-' or key ~= old_key) then
       return answer('TAKEN')
     end
   end
@@ -496,6 +496,42 @@ local function reap(keys, args)
   return answer('LEFT', left)
 end
 
+-- Accounts: which names need a password ------------------------------------------------------------------------------
+
+-- find(name): ACCOUNT, number | HELD, session, key digest or "-" | NOBODY | CLOSED
+local function find(keys, args)
+  local P, name = keys[1], args[1]
+  if is_closed(P) then
+    return answer('CLOSED')
+  end
+  local account = redis.call('HGET', P .. ':accounts', name)
+  if account then
+    return answer('ACCOUNT', account)
+  end
+  local _, session, key = holder_of(P, name)
+  if session then
+    return answer('HELD', session, key)
+  end
+  return answer('NOBODY')
+end
+
+-- register(name, session or "-", number): makes the name an account, if `session` holds it.  The store's.
+-- OK | GONE
+local function register_account(keys, args)
+  local P, name, session, account = keys[1], args[1], args[2], args[3]
+  if session ~= '-' and not holds(P, name, session) then
+    return answer('GONE')
+  end
+  redis.call('HSET', P .. ':accounts', name, account)
+  return answer('OK')
+end
+
+-- forget(name): makes it a guest's name.  The store's.
+local function forget(keys, args)
+  redis.call('HDEL', keys[1] .. ':accounts', args[1])
+  return answer('OK')
+end
+
 -- Arguments are checked before their function begins: a bad one must not be found out after the first write.  Only
 -- `publish` does without, for speed: what can fail there comes before its first write as it is.
 
@@ -513,6 +549,10 @@ end
 
 local function id(given)
   return #given <= 31 and string.find(given, '^%d+%-%d+$')
+end
+
+local function number_or_none(given)
+  return given == '-' or number(given)
 end
 
 local any = false -- what can be anything
@@ -542,9 +582,12 @@ register('publish', publish, {})
 register_checked('walk', { word, id, id, number, word }, walk, { 'no-writes' })
 register_checked('trim', { id }, trim, { 'allow-oom' })
 register_checked('open', { id, word }, open, { 'allow-oom' })
-register_checked('claim', { word, number, id, number, word, any, word, word, number, word_or_nothing, number, any },
-  claim, {})
+register_checked('claim',
+  { word, number, id, number, word, any, word, word, number_or_none, word_or_nothing, number, any }, claim, {})
 register_checked('enter', { word, number, word, any, word, word, number }, enter, {})
 register_checked('leave', { word, number, word, any, word, word, number }, leave, { 'allow-oom' })
 register_checked('release', { word, number, id, number, word, word, number }, release, { 'allow-oom' })
 register_checked('reap', { word, number, id, number, word, number, number }, reap, { 'allow-oom' })
+register_checked('find', { word }, find, { 'no-writes' })
+register_checked('register', { word, word, number }, register_account, {})
+register_checked('forget', { word }, forget, { 'allow-oom' })

@@ -362,21 +362,32 @@ static void links_opened(struct server *server)
         server->deadline = monotonic_ms() + PATIENCE_MS; /* of the subscription that beats need */
 }
 
+/* Takes note of the floor and the newest id that open_link tells. */
+static void learn_ids(struct lane *lane, const struct redisReply *reply)
+{
+    event_id top;
+
+    if (!id_at(reply, 1, lane->number, &lane->floor) || !id_at(reply, 2, lane->number, &top))
+        return;
+    if (top < lane->seen) /* its file was cut off, or it was a replica that had not got everything */
+        log_warn("tail_forgotten", "lane=%u newest=%llu seen=%llu", lane->number, (unsigned long long)top,
+                 (unsigned long long)lane->seen);
+    else
+        lane->seen = top;
+}
+
 static void on_open_link(void *owner, uint64_t token, const struct redisReply *reply)
 {
     struct server *server = owner;
     struct lane *lane = &server->bus->lanes[token];
     const char *word = bus_answer(reply);
-    event_id top;
 
     if (reply->type == REDIS_REPLY_ERROR) {
         drop(server, reply->str);
         return;
     }
     if (strcmp(word, "CLOSED") != 0) {
-        if (id_at(reply, 1, lane->number, &lane->floor) && id_at(reply, 2, lane->number, &top) &&
-            top > lane->seen)
-            lane->seen = top;
+        learn_ids(lane, reply);
         settle(lane, reply->elements > 3 ? reply->element[3] : NULL);
         lane->open = lane->was_open = strcmp(word, "OK") == 0;
         if (!lane->open)

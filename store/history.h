@@ -10,7 +10,7 @@
 #include "months.h"
 #include "names.h"
 
-#define SCHEMA_VERSION 4 /* the number of the last file in migrations/ */
+#define SCHEMA_VERSION 6 /* the number of the last file in migrations/ */
 
 struct history {
     struct database *database;

@@ -5,8 +5,11 @@
 
 #include "health.h"
 #include "log.h"
+#include "roster.h"
 #include "server.h"
 #include "wait.h"
+
+#define ROSTER_RETRY_MS 5000
 
 struct ingest {
     const struct settings *settings;
@@ -16,7 +19,8 @@ struct ingest {
     struct server servers[REDIS_SERVERS_MAX];
     size_t server_count;
     struct health health;
-    bool is_ready; /* and was logged */
+    bool is_ready;      /* and was logged */
+    int64_t roster_due; /* when Redis' list of accounts is made equal again; 0: it is */
 };
 
 static bool init(struct ingest *ingest, const struct settings *settings)
@@ -60,6 +64,7 @@ static enum history_start keep_database(struct ingest *ingest)
     start = history_connect(&ingest->history, cursors);
     if (start == HISTORY_UP) {
         log_info("postgres_connected", "schema=%d", SCHEMA_VERSION);
+        ingest->roster_due = wait_now();
         for (size_t i = 0; i < ingest->server_count; i++)
             server_resume(&ingest->servers[i], cursors);
     }
@@ -112,6 +117,23 @@ static bool is_ready(const struct ingest *ingest)
     return true;
 }
 
+/*
+ * Makes Redis' list of accounts equal to PostgreSQL's, after either was connected again and when a worker
+ * does not know what became of a registration.  It must not keep the store from ingesting: what fails is
+ * tried again later.
+ */
+static void keep_roster(struct ingest *ingest, struct server *server)
+{
+    struct history *history = &ingest->history;
+
+    if (roster_wanted())
+        ingest->roster_due = wait_now();
+    if (!ingest->roster_due || wait_now() < ingest->roster_due || !server->link.context ||
+        !database_is_up(history->database))
+        return;
+    ingest->roster_due = roster_renew(history->database, &server->link) ? 0 : wait_now() + ROSTER_RETRY_MS;
+}
+
 /* One turn with the database up. */
 static void turn(struct ingest *ingest)
 {
@@ -120,12 +142,17 @@ static void turn(struct ingest *ingest)
     history_make_months(&ingest->history);
     for (size_t i = 0; i < ingest->server_count && database_is_up(database); i++) {
         struct server *server = &ingest->servers[i];
+        bool was_connected = server->link.context != NULL;
 
         if (!server_connect(server, ingest->settings->redis_password) || server->is_asked)
             continue;
+        if (i == 0 && !was_connected)
+            ingest->roster_due = wait_now();
         if (wait_now() >= server->look_due)
             server_look(server, &ingest->history);
-        if (server->link.context && !wait_stopping())
+        if (i == 0) /* lane 0's */
+            keep_roster(ingest, server);
+        if (database_is_up(database) && server->link.context && !wait_stopping())
             server_ask(server);
     }
     if (database_is_up(database) && is_ready(ingest))

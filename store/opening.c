@@ -7,9 +7,10 @@
 #include "functions.h"
 #include "log.h"
 #include "records.h"
+#include "roster.h"
 
-#define LOCK_SPACE "1752523362" /* shared with make_month, which uses number 100 there */
-#define ACCOUNTS_AT_ONCE 500
+#define LOCK_SPACE "1752523362" /* shared with make_month, which uses number 100 there, and roster.c (101) \
+                                 */
 
 /* Runs `format` with the lane's number; false (and the database closed) if that did not work. */
 static bool run(struct history *history, const char *format, unsigned lane)
@@ -73,40 +74,6 @@ static bool choose_floor(struct history *history, struct link *link, unsigned la
     return good;
 }
 
-/* Redis knows which names are accounts, so that no guest takes one while the store is away. */
-static bool add_accounts(struct link *link, PGresult *names)
-{
-    int n = PQntuples(names);
-
-    for (int done = 0; done < n;) {
-        int sent = 0;
-
-        for (; sent < ACCOUNTS_AT_ONCE && done + sent < n; sent++)
-            if (!link_send(link, "SADD hubbub:{0}:accounts %s", PQgetvalue(names, done + sent, 0)))
-                return false;
-        for (int i = 0; i < sent; i++)
-            if (!answers(link, link_receive(link), "SADD"))
-                return false;
-        done += sent;
-    }
-    return true;
-}
-
-static bool list_accounts(struct history *history, struct link *link)
-{
-    PGresult *names;
-    bool good;
-
-    if (database_run(history->database, "select name_key from users where password_hash is not null", NULL,
-                     &names) != ANSWER_OK) {
-        database_close(history->database);
-        return false;
-    }
-    good = add_accounts(link, names);
-    PQclear(names);
-    return good;
-}
-
 static bool note(struct history *history, unsigned lane, event_id id)
 {
     struct arguments arguments;
@@ -132,8 +99,8 @@ static bool open_lane(struct history *history, struct link *link, unsigned lane)
     char stream[ID_TEXT_MAX];
     event_id id;
 
-    if (lane == 0 && !list_accounts(history, link))
-        return false;
+    if (lane == 0 && !roster_make(history->database, link))
+        return false; /* the list comes first: no guest may take an account's name */
     if (!choose_floor(history, link, lane, &id) || !note(history, lane, id))
         return false;
     /* In one message, so that the lock passes from one transaction to the next without a gap; see opening.h.

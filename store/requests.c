@@ -17,6 +17,7 @@
 
 #include "accounts.h"
 #include "log.h"
+#include "pages.h"
 #include "thread.h"
 #include "workers.h"
 
@@ -40,6 +41,10 @@ static const struct ask {
 } asks[] = {
     {"log-in", POOL_PASSWORDS, accounts_log_in},
     {"register", POOL_PASSWORDS, accounts_register},
+    {"events", POOL_HISTORY, pages_events},
+    {"conversation", POOL_HISTORY, pages_conversation},
+    {"unread", POOL_HISTORY, pages_unread},
+    {"read", POOL_HISTORY, pages_read},
 };
 
 /* A connection. */

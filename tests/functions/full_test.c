@@ -99,7 +99,7 @@ static const struct {
     {"open", 2, {"5-0", "1"}, {"0x5-0", ""}},
     {"claim",
      12,
-     {"g1-a", "1", "0-0", "9", "bob", "Bob", "g1-a-2", "-", "0", "dev", "200", "{}"},
+     {"g1-a", "1", "0-0", "9", "bob", "Bob", "g1-a-2", "-", "-", "dev", "200", "{}"},
      {"", "", "0-x", "nan", "b b", NULL, "g1 2", "", "yes", "two rooms", "many", NULL}},
     {"enter",
      7,
@@ -114,6 +114,9 @@ static const struct {
      {"g1-a", "1", "0-0", "9", "alice", "g1-a-1", "200"},
      {"", "", "00", "", "", "", "1234567890123456"}},
     {"reap", 7, {"g1-a", "1", "0-0", "9", "g2-b", "0", "200"}, {"", "", "0", "", "", "", ""}},
+    {"find", 1, {"alice"}, {"a b"}},
+    {"register", 3, {"alice", "g1-a-1", "7"}, {"", "", "-7"}},
+    {"forget", 1, {"alice"}, {""}},
 };
 
 /* Calls calls[i] with argument `bad` (none if it is out of range) made bad and the last `missing` left out.

@@ -116,6 +116,7 @@ static void test_closed_comes_before_fenced(void **state)
     expect("CLOSED", fcall("reap", 0, "g3-c 9 0-0 0 g1-a 0 200"));
     expect("CLOSED", fcall("open_link", 0, "g3-c 9"));
     expect("CLOSED", fcall("walk", 0, "r:r 2-0 1-0 1 ids"));
+    expect("CLOSED", fcall("find", 0, "alice"));
 }
 
 static void test_nothing_changes_in_a_closed_lane(void **state)

@@ -98,18 +98,73 @@ static void test_a_name_that_is_a_lua_pattern_or_has_odd_bytes_is_one_name(void 
 
 static void test_an_accounts_name_needs_its_password(void **state)
 {
-    expect("1", command("SADD hubbub:{0}:accounts alice"));
+    expect("1", command("HSET hubbub:{0}:accounts alice 7"));
     char *before = dataset();
     expect("ACCOUNT", claim());
     expect("ACCOUNT", claim(.key = "k"));
     assert_unchanged(before);
-    expect_word("OK", claim(.verified = true));
+    expect_word("OK", claim(.account = "7"));
+}
+
+static void test_who_was_verified_for_an_account_that_was_forgotten_since_is_refused(void **state)
+{
+    expect("1", command("HSET hubbub:{0}:accounts alice 8"));
+    char *before = dataset();
+    expect("ACCOUNT", claim(.account = "7"));
+    expect("ACCOUNT", claim(.name = "bob", .account = "7"));
+    assert_unchanged(before);
+}
+
+static void test_find_tells_whom_a_name_belongs_to(void **state)
+{
+    expect("NOBODY", fcall("find", 0, "alice"));
+    expect_word("OK", claim());
+    expect("HELD g1-a-1 -", fcall("find", 0, "alice"));
+    expect_word("OK", claim(.name = "bob", .session = "g1-a-2", .key = "k"));
+    expect("HELD g1-a-2 k", fcall("find", 0, "bob"));
+    expect("2", command("HSET hubbub:{0}:accounts bob 7 carol 9"));
+    expect("ACCOUNT 7", fcall("find", 0, "bob"));
+    expect("ACCOUNT 9", fcall("find", 0, "carol"));
+}
+
+static void test_register_makes_an_account_of_the_name_that_the_session_holds(void **state)
+{
+    expect_word("OK", claim());
+    expect("OK", fcall("register", 0, "alice g1-a-1 7"));
+    expect("OK", fcall("register", 0, "alice g1-a-1 7"));
+    expect("alice 7", command("HGETALL hubbub:{0}:accounts"));
+    expect("ACCOUNT", claim(.session = "g1-a-2"));
+    expect_word("OK", claim(.room = "dev")); /* its session goes on as it was */
+}
+
+static void test_register_by_a_session_that_does_not_hold_the_name_is_gone(void **state)
+{
+    expect_word("OK", claim());
+    char *before = dataset();
+    expect("GONE", fcall("register", 0, "alice g1-a-2 7"));
+    expect("GONE", fcall("register", 0, "bob g1-a-1 7"));
+    assert_unchanged(before);
+}
+
+static void test_the_store_may_make_an_account_of_a_name_that_nobody_holds(void **state)
+{
+    expect("OK", fcall("register", 0, "alice - 7"));
+    expect("ACCOUNT", claim());
+}
+
+static void test_forget_gives_the_name_back_to_guests(void **state)
+{
+    expect("OK", fcall("register", 0, "alice - 7"));
+    expect("OK", fcall("forget", 0, "alice"));
+    expect("OK", fcall("forget", 0, "alice"));
+    expect("ACCOUNT", claim(.account = "7"));
+    expect_word("OK", claim());
 }
 
 static void test_the_holder_may_claim_again_when_its_name_became_an_account(void **state)
 {
     expect_word("OK", claim());
-    expect("1", command("SADD hubbub:{0}:accounts alice"));
+    expect("1", command("HSET hubbub:{0}:accounts alice 7"));
     expect_word("OK", claim());
 }
 
@@ -336,6 +391,12 @@ int main(void)
         functions_test(test_no_key_is_no_key_to_take_over_with),
         functions_test(test_a_name_that_is_a_lua_pattern_or_has_odd_bytes_is_one_name),
         functions_test(test_an_accounts_name_needs_its_password),
+        functions_test(test_who_was_verified_for_an_account_that_was_forgotten_since_is_refused),
+        functions_test(test_find_tells_whom_a_name_belongs_to),
+        functions_test(test_register_makes_an_account_of_the_name_that_the_session_holds),
+        functions_test(test_register_by_a_session_that_does_not_hold_the_name_is_gone),
+        functions_test(test_the_store_may_make_an_account_of_a_name_that_nobody_holds),
+        functions_test(test_forget_gives_the_name_back_to_guests),
         functions_test(test_the_holder_may_claim_again_when_its_name_became_an_account),
         functions_test(test_claim_takes_no_id_from_a_clock_far_ahead),
         functions_test(test_a_takeover_takes_no_id_from_a_clock_far_ahead),

@@ -19,7 +19,7 @@ static void hold(unsigned n, unsigned rooms)
     for (unsigned i = 0; i < n; i++) {
         redisAppendCommand(redis,
                            "FCALL claim_" FUNCTIONS_REVISION
-                           " 1 hubbub:{0} g1-a 1 0-0 %llu user%u User%u g1-a-%u - 0 lobby 200 {}",
+                           " 1 hubbub:{0} g1-a 1 0-0 %llu user%u User%u g1-a-%u - - lobby 200 {}",
                            (unsigned long long)clock, i, i, i);
         sent++;
         for (unsigned room = 1; room < rooms; room++, sent++)

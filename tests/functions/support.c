@@ -308,6 +308,7 @@ static struct who filled(struct who who)
     who.shown = who.shown ? who.shown : who.name;
     who.session = who.session ? who.session : "g1-a-1";
     who.key = who.key ? who.key : "-";
+    who.account = who.account ? who.account : "-";
     who.room = who.room ? who.room : "lobby";
     who.notice_max = who.notice_max ? who.notice_max : "200";
     return who;
@@ -316,9 +317,9 @@ static struct who filled(struct who who)
 redisReply *claim_by(redisContext *context, struct who who)
 {
     who = filled(who);
-    return fcall_with(context, "claim", 0, "%s %s %s %s %s %s %s %s %d %s %s %s", who.incarnation, who.link,
+    return fcall_with(context, "claim", 0, "%s %s %s %s %s %s %s %s %s %s %s %s", who.incarnation, who.link,
                       who.seen, text("%" PRIu64, who.clock), who.name, who.shown, who.session, who.key,
-                      who.verified ? 1 : 0, who.room, who.notice_max, text("{\"open\":\"%s\"}", who.session));
+                      who.account, who.room, who.notice_max, text("{\"open\":\"%s\"}", who.session));
 }
 
 redisReply *enter_or_leave(const char *function, struct who who)

@@ -79,11 +79,10 @@ uint64_t redis_clock(void);
 int compare_ids(const char *a, const char *b);
 
 /* The arguments of the functions of presence.  What is not given is g1-a, link 1, seen 0-0, the clock, name
- * alice (shown as it is), session g1-a-1, no key, lobby, notices up to 200 members. */
+ * alice (shown as it is), session g1-a-1, no key, no account, lobby, notices up to 200 members. */
 struct who {
-    const char *incarnation, *link, *seen, *name, *shown, *session, *key, *room, *notice_max;
+    const char *incarnation, *link, *seen, *name, *shown, *session, *key, *account, *room, *notice_max;
     uint64_t clock;
-    bool verified;
 };
 
 redisReply *claim_by(redisContext *context, struct who who);

@@ -32,9 +32,9 @@ static void test_the_same_key_takes_the_name_over(void **state)
 
 static void test_the_verified_password_takes_the_name_over(void **state)
 {
-    expect("1", command("SADD hubbub:{0}:accounts alice"));
+    expect("1", command("HSET hubbub:{0}:accounts alice 7"));
     expect("ACCOUNT", claim(BY_KEY));
-    expect("OK 1 [alice]", claim(.incarnation = "g2-b", .session = "g2-b-1", .verified = true));
+    expect("OK 1 [alice]", claim(.incarnation = "g2-b", .session = "g2-b-1", .account = "7"));
     assert_string_equal(heard(), REPLACED);
 }
 
@@ -105,7 +105,9 @@ static void test_a_takeover_sent_twice_is_one(void **state)
 
 static void test_a_new_key_counts_after_a_takeover_by_password(void **state)
 {
-    expect_word("OK", claim(.session = "g1-a-2", .key = "new", .verified = true));
+    expect("1", command("HSET hubbub:{0}:accounts alice 7"));
+    expect_word("OK", claim(.session = "g1-a-2", .key = "new", .account = "7"));
+    expect("1", command("HDEL hubbub:{0}:accounts alice"));
     expect("TAKEN", claim(.session = "g1-a-3", .key = "k"));
     expect_word("OK", claim(.session = "g1-a-3", .key = "new"));
 }

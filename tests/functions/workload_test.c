@@ -116,7 +116,7 @@ static void step(void)
 
     if (its_session && random_below(3)) /* mostly whoever holds the name */
         session = text("%.*s", (int)strcspn(its_session + 1, " "), its_session + 1);
-    switch (random_below(12)) {
+    switch (random_below(14)) {
     case 0:
         freeReplyObject(fcall("reap", 0, "%s 1 0-0 0 %s 0 200", gateway, gateways[random_below(3)]));
         for (unsigned each = 0; each < 3; each++)
@@ -134,9 +134,15 @@ static void step(void)
     case 6:
         freeReplyObject(enter(.incarnation = gateway, .name = name, .session = session, .room = room));
         break;
+    case 7:
+        freeReplyObject(fcall("register", 0, "%s %s 7", name, session));
+        break;
+    case 8:
+        freeReplyObject(fcall("forget", 0, "%s", name));
+        break;
     default:
         freeReplyObject(claim(.incarnation = gateway, .name = name, .session = session, .room = room,
-                              .key = key, .verified = random_below(10) == 0));
+                              .key = key, .account = random_below(3) == 0 ? "7" : "-"));
     }
 }
 

@@ -63,6 +63,7 @@ struct bus {
     size_t n_chains;
     struct item *sent, *wire;
     struct read *reads;
+    size_t page; /* 0: as many as Redis itself allows */
 };
 
 struct bus *fake_bus_create(void)
@@ -287,6 +288,8 @@ static void execute_walk(struct bus *bus, struct read *read, FILE *out)
 
     assert_true(id_from_stream(read->argv[5], strlen(read->argv[5]), read->lane, &at));
     assert_true(id_from_stream(read->argv[6], strlen(read->argv[6]), read->lane, &until));
+    if (bus->page && !with_entries && bus->page < most)
+        most = bus->page;
     for (n = n < most ? n : most;;) {
         const struct entry *entry;
 
@@ -309,6 +312,8 @@ static void execute_walk(struct bus *bus, struct read *read, FILE *out)
             break;
         }
     }
+    if (bus->page && with_entries && count - first > bus->page)
+        first = count - bus->page;
     fprintf(out, "*4\r\n$2\r\nOK\r\n*%zu\r\n", (count - first) * (with_entries ? 3 : 1));
     for (size_t i = first; i < count; i++) {
         print_id(out, found[i]->id);
@@ -434,6 +439,25 @@ bool fake_refuse(struct bus *bus)
     return true;
 }
 
+struct fake_pending fake_pending(const struct bus *bus)
+{
+    const struct read *read;
+
+    DL_FOREACH (bus->reads, read)
+        if (!read->answer)
+            break;
+    return (struct fake_pending){.subscription = bus->sent,
+                                 .delivery = bus->wire,
+                                 .read = read,
+                                 .answer = bus->reads && bus->reads->answer,
+                                 .message = bus->wire && bus->wire->payload};
+}
+
+void fake_page(struct bus *bus, size_t n)
+{
+    bus->page = n;
+}
+
 void fake_settle(struct bus *bus)
 {
     while (fake_execute_subscription(bus) || fake_deliver(bus) || fake_execute_read(bus) || fake_answer(bus))
@@ -527,6 +551,11 @@ uint64_t fake_author(const struct bus *bus, const char *room, event_id id)
         if (chain->entries[i].id == id)
             return chain->entries[i].serial;
     return 0;
+}
+
+bool fake_is_in_log(const struct bus *bus, const char *room, event_id id)
+{
+    return entry_in_log(chain_of((struct bus *)bus, room), id);
 }
 
 /* What the hub calls

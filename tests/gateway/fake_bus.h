@@ -56,6 +56,16 @@ bool fake_execute_read(struct bus *bus);
 bool fake_answer(struct bus *bus); /* the next answer arrives; only what was executed */
 bool fake_refuse(struct bus *bus); /* the next read is refused (LOADING, BUSY, ...), wherever it stands */
 
+/* Which of the steps have something to do. */
+struct fake_pending {
+    bool subscription, delivery, read, answer;
+    bool message; /* what is delivered next is no confirmation: it can be swallowed */
+};
+struct fake_pending fake_pending(const struct bus *bus);
+
+/* Redis: a walk is answered with at most `n` ids or entries, as one that met a limit of its own. */
+void fake_page(struct bus *bus, size_t n);
+
 /* All of it, until nothing is left to do. */
 void fake_settle(struct bus *bus);
 
@@ -74,6 +84,7 @@ bool fake_is_wanted(const struct bus *bus, const char *room);
 /* All that was ever said in a room: its ids in order. */
 const event_id *fake_history(const struct bus *bus, const char *room, size_t *count);
 uint64_t fake_author(const struct bus *bus, const char *room, event_id id);
+bool fake_is_in_log(const struct bus *bus, const char *room, event_id id);
 event_id fake_floor(const struct bus *bus, const char *room);
 
 #endif

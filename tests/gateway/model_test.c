@@ -24,7 +24,6 @@
 
 static unsigned long seed, rounds = 50;
 static uint64_t state_of_chance;
-static unsigned long checked, gaps;
 
 static unsigned chance(unsigned n)
 {
@@ -54,57 +53,6 @@ static struct person *somebody(void)
     return person;
 }
 
-/* Reads what a person was told, and moves *position along: events "=ID " and gaps "AFTER-UNTIL ". */
-static void check(struct person *person)
-{
-    size_t count;
-    const event_id *ids = fake_history(world.bus, person->where, &count);
-    const char *at = person->told ? person->told : "";
-    event_id position = person->start;
-    size_t next = 0;
-
-    while (next < count && ids[next] <= position)
-        next++;
-    for (; *at; at = strchr(at, ' ') + 1) {
-        if (*at == '=') {
-            event_id id = strtoull(at + 1, NULL, 10);
-
-            while (next < count && ids[next] < id) {
-                if (fake_author(world.bus, person->where, ids[next]) != person->serial)
-                    fail_msg("seed %lu: %s: missed %llu before %llu", seed, person->where,
-                             (unsigned long long)ids[next], (unsigned long long)id);
-                next++;
-            }
-            if (next == count || ids[next] != id)
-                fail_msg("seed %lu: %s: %llu is twice or out of order", seed, person->where,
-                         (unsigned long long)id);
-            if (fake_author(world.bus, person->where, id) == person->serial)
-                fail_msg("seed %lu: %s: %llu came back to its author", seed, person->where,
-                         (unsigned long long)id);
-            next++;
-            position = id;
-            checked++;
-        } else {
-            char *rest;
-            event_id after = strtoull(at, &rest, 10), until = strtoull(rest + 1, NULL, 10);
-
-            if (after < position || until <= after)
-                fail_msg("seed %lu: %s: a gap goes back", seed, person->where);
-            while (next < count && ids[next] <= until) {
-                if (ids[next] <= after && fake_author(world.bus, person->where, ids[next]) != person->serial)
-                    fail_msg("seed %lu: %s: missed %llu before a gap", seed, person->where,
-                             (unsigned long long)ids[next]);
-                next++;
-            }
-            position = until;
-            gaps++;
-        }
-    }
-    for (; next < count && ids[next] <= person->member->position; next++)
-        if (fake_author(world.bus, person->where, ids[next]) != person->serial)
-            fail_msg("seed %lu: %s: passed over %llu", seed, person->where, (unsigned long long)ids[next]);
-}
-
 static void somebody_enters(void)
 {
     struct how how = {.dialect = 1};
@@ -132,7 +80,7 @@ static void somebody_leaves(void)
     struct person *person = somebody();
 
     if (person) {
-        check(person);
+        person_check(person);
         person_leave(person);
     }
 }
@@ -272,7 +220,7 @@ static void check_rest(void)
         size_t count;
         const event_id *ids = fake_history(world.bus, person->where, &count);
 
-        check(person);
+        person_check(person);
         if (count && person->member->position < ids[count - 1])
             fail_msg("seed %lu: %s: somebody rests at %llu before %llu", seed, person->where,
                      (unsigned long long)person->member->position, (unsigned long long)ids[count - 1]);
@@ -284,7 +232,11 @@ static void test_everybody_hears_everything_once_and_in_order(void **state)
     unsigned long first = seed, ids = 0;
 
     for (unsigned long i = 0; i < rounds; i++, seed++) {
+        static char run[32];
+
         state_of_chance = seed;
+        snprintf(run, sizeof run, "seed %lu", seed);
+        checks.run = run;
         for (int step_number = 0; step_number < STEPS; step_number++)
             step();
         come_to_rest();
@@ -301,7 +253,7 @@ static void test_everybody_hears_everything_once_and_in_order(void **state)
         world_create(NULL);
     }
     print_message("seeds %lu to %lu: %lu chats, %lu deliveries and %lu gaps checked\n", first, seed - 1, ids,
-                  checked, gaps);
+                  checks.events, checks.gaps);
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,7 @@
 #include "room.h"
 
 struct world world;
+struct checks checks = {.run = "this world"};
 
 static uint64_t next_serial;
 static char shown[1 << 20];
@@ -117,6 +118,8 @@ static void on_room_ready(void *ctx, uint64_t token, bool good)
         world.good++;
     else
         world.bad++;
+    if (world.room_ready)
+        world.room_ready(token, good);
 }
 
 static const struct hub_ops ops = {on_send, is_ready, on_reached, is_for, serial_of, on_room_ready};
@@ -127,13 +130,18 @@ static const struct hub_ops ops = {on_send, is_ready, on_reached, is_for, serial
 
 int world_create(void **state)
 {
-    memset(&world, 0, sizeof world);
+    world = (struct world){.base = world.base ? world.base : event_base_new()};
     next_serial = 1000;
-    world.base = event_base_new();
     world.bus = fake_bus_create();
     world.hub = hub_create(world.base, world.bus, NULL, &ops, NULL);
     fake_bus_attach(world.bus, world.hub);
     return world.base && world.hub ? 0 : -1;
+}
+
+void world_abandon(void)
+{
+    hub_destroy(world.hub);
+    fake_bus_destroy(world.bus);
 }
 
 int world_destroy(void **state)
@@ -146,9 +154,9 @@ int world_destroy(void **state)
     assert_int_equal(world.hub->walks, 0);
     assert_null(world.hub->line);
     assert_null(world.hub->lookups);
-    hub_destroy(world.hub);
-    fake_bus_destroy(world.bus);
+    world_abandon();
     event_base_free(world.base);
+    world.base = NULL;
     return 0;
 }
 
@@ -206,6 +214,50 @@ void person_leave(struct person *person)
     DL_DELETE(world.people, person);
     free(person->told);
     free(person);
+}
+
+static bool is_own(const struct person *person, event_id id)
+{
+    return fake_author(world.bus, person->where, id) == person->serial;
+}
+
+event_id person_check(const struct person *person)
+{
+    size_t count, next = 0;
+    const event_id *ids = fake_history(world.bus, person->where, &count);
+    event_id position = person->start;
+    const char *at = person->told ? person->told : "", *why = NULL;
+
+    while (next < count && ids[next] <= position)
+        next++;
+    for (; *at && !why; at = strchr(at, ' ') + 1) {
+        bool gap = *at != '=';
+        char *rest;
+        event_id first = strtoull(gap ? at : at + 1, &rest, 10),
+                 until = gap ? strtoull(rest + 1, NULL, 10) : first;
+
+        if (gap && (first < position || until <= first))
+            why = "a gap goes back";
+        for (; next < count && (gap ? ids[next] <= first : ids[next] < first); next++)
+            if (!is_own(person, ids[next]))
+                why = "something was passed over";
+        if (!gap && (next == count || ids[next] != first))
+            why = "something came twice or out of order";
+        else if (!gap && is_own(person, first))
+            why = "something came back to its author";
+        while (next < count && ids[next] <= until)
+            next++;
+        position = until;
+        checks.events += !gap;
+        checks.gaps += gap;
+    }
+    for (; next < count && ids[next] <= person->member->position; next++)
+        if (!is_own(person, ids[next]))
+            why = "something was not told";
+    if (why)
+        fail_msg("%s: in %s, from %llu on, %s: \"%s\"", checks.run, person->where,
+                 (unsigned long long)person->start, why, person->told ? person->told : "");
+    return position;
 }
 
 void person_resume(struct person *person)

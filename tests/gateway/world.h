@@ -34,15 +34,27 @@ struct world {
     struct bus *bus;
     struct hub *hub;
     struct person *people;
-    unsigned encoded[2]; /* calls of encode_event per dialect */
-    unsigned good, bad;  /* rooms that could be entered, and not */
+    unsigned encoded[2];                           /* calls of encode_event per dialect */
+    unsigned good, bad;                            /* rooms that could be entered, and not */
+    void (*room_ready)(uint64_t token, bool good); /* told of these, too; NULL: nobody */
 };
 
 extern struct world world;
 
+/* What person_check has seen in all worlds so far, and what it is to call the present one when it fails. */
+struct checks {
+    const char *run;
+    unsigned long events, gaps;
+};
+
+extern struct checks checks;
+
 /* Test set-up and tear-down.  The second checks that no walk is left. */
 int world_create(void **state);
 int world_destroy(void **state);
+
+/* Frees all as it is, once everybody has left, but for the event base: the next world takes that. */
+void world_abandon(void);
 
 #define world_test(f) cmocka_unit_test_setup_teardown(f, world_create, world_destroy)
 
@@ -67,6 +79,13 @@ struct person *person_go_in(struct room *room, const char *name, struct how how)
 struct person *person_try(const char *room, struct how how);
 
 void person_leave(struct person *person);
+
+/*
+ * Fails unless the person (of dialect 1) was told each event after where it began, but its own, exactly once,
+ * in the order of ids, up to its position, but for what a gap covers.  Returns the last id that it was told,
+ * or where it began.
+ */
+event_id person_check(const struct person *person);
 
 /* It reads again. */
 void person_resume(struct person *person);

@@ -1,0 +1,108 @@
+"""installation: three gateways behind haproxy, two stores, Redis and PostgreSQL, with a link between all that talk."""
+
+import asyncio
+import binascii
+import os
+import string
+import threading
+
+from hubbub import DIALECTS, ROOT, Hubbub
+from links import Link
+from services import Haproxy
+
+GATEWAYS, STORES = 3, 2
+LANES = 8
+
+
+def channel(room):
+    return f"hubbub:{{{binascii.crc_hqx(room.encode(), 0) % LANES}}}:room:{room}"
+
+
+class Loop:
+    """An asyncio loop in a thread of its own."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, coroutine, seconds=60):
+        """Waits for the coroutine, which runs there; returns what it does."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
+
+    def call(self, function, *arguments):
+        async def do():
+            return function(*arguments)
+
+        return self.run(do())
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+
+
+class Installation(Hubbub):
+    """As `make up` runs it, but with links: people -> haproxy, gateway -> Redis, store -> Redis and PostgreSQL."""
+
+    def __init__(self, settings=None):
+        super().__init__(GATEWAYS, settings, STORES, dict.fromkeys(DIALECTS, "?proxy=1"))
+        self.thread = Loop()
+        self.links = {}
+        for number, gateway in enumerate(self.gateways, 1):
+            gateway.settings["HUBBUB_REDIS_URL"] = f"redis://127.0.0.1:{self.link(f'g{number}-redis', self.redis.port)}"
+        for number, store in enumerate(self.stores, 1):
+            store.settings["HUBBUB_REDIS_URL"] = f"redis://127.0.0.1:{self.link(f's{number}-redis', self.redis.port)}"
+            store.settings["HUBBUB_POSTGRES_URL"] = self.postgres.url("hubbub_store").replace(
+                f":{self.postgres.port}/", f":{self.link(f's{number}-postgres', self.postgres.port)}/")
+        ports = {dialect: self.taken.take() for dialect in DIALECTS}
+        self.haproxy = Haproxy(self.place, self.haproxy_config(ports), ports.values())
+        self.peoples_ports = {dialect: self.link(f"people-{dialect}", port) for dialect, port in ports.items()}
+        self.parts = {"redis": self.redis, "postgres": self.postgres, "haproxy": self.haproxy,
+                      **{f"s{number}": store for number, store in enumerate(self.stores, 1)},
+                      **{f"g{number}": gateway for number, gateway in enumerate(self.gateways, 1)}}
+
+    def link(self, name, target):
+        self.links[name] = Link(name, self.taken.take(), target, name.startswith("g"))
+        return self.links[name].port
+
+    def haproxy_config(self, ports):
+        """The files that `make up` uses, with the ports of this installation."""
+        text = ""
+        for part in ("common.cfg", "local.cfg"):
+            with open(os.path.join(ROOT, "deploy", "haproxy", part)) as file:
+                text += file.read()
+        values = {"http_port": 1}  # each server names its own
+        for dialect, port in ports.items():
+            values[dialect + "_port"] = port
+            values[dialect + "_servers"] = "\n    ".join(
+                f"server g{number} 127.0.0.1:{super(Installation, self).port(dialect, number)} send-proxy-v2 "
+                f"port {gateway.settings['HUBBUB_HTTP_LISTEN'].rpartition(':')[2]}"
+                for number, gateway in enumerate(self.gateways, 1))
+        return string.Template(text).substitute(values)
+
+    @property
+    def servers(self):
+        return super().servers + [self.haproxy]
+
+    def port(self, dialect, gateway=1):
+        """Everybody comes through haproxy."""
+        return self.peoples_ports[dialect]
+
+    def start(self):
+        for link in self.links.values():
+            self.thread.run(link.start())
+        super().start()
+        self.haproxy.start()
+        return self
+
+    def stop(self):
+        problems = super().stop()
+        self.haproxy.stop()
+        for link in self.links.values():
+            self.thread.run(link.stop())
+        self.thread.stop()
+        return problems
+
+    def flow(self):
+        for link in self.links.values():
+            self.thread.call(link.flow)
