@@ -191,11 +191,9 @@ static void put_rooms(const struct reply *reply, struct evbuffer *out)
 static void put_gap(const struct reply *reply, struct evbuffer *out)
 {
     if (reply->room)
-        evbuffer_add_printf(out, "Some of what was said in %s is missing here.",
-                            reply->room);
+        evbuffer_add_printf(out, "Some of what was said in %s is missing here.", reply->room);
     else
-        evbuffer_add_printf(out,
-                            "Some of what was said to you alone is missing here.");
+        evbuffer_add_printf(out, "Some of what was said to you alone is missing here.");
 }
 
 /* Each line of a text says when, in UTC, and who it is from: nobody can forge a line of somebody else's. */
@@ -222,8 +220,8 @@ static void put_help(struct evbuffer *out)
 {
     evbuffer_add_printf(out, "What you type is said to everybody in your room, except for:");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        evbuffer_add_printf(out, "\n  %-18s %s", commands[i].form, commands[i].purpose);
-    evbuffer_add_printf(out, "\n  %-18s %s", "//TEXT", "says /TEXT");
+        evbuffer_add_printf(out, "\n  %-19s %s", commands[i].form, commands[i].purpose);
+    evbuffer_add_printf(out, "\n  %-19s %s", "//TEXT", "says /TEXT");
 }
 
 void slash_encode_reply(const struct reply *reply, struct evbuffer *out)

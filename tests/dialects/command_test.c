@@ -134,7 +134,7 @@ static void assert_word(const char *bytes, enum decoded expected, const char *wo
 
 static void every_command_is_named_as_it_was_sent(void **state)
 {
-    static const char *const words[] = {"PING", "USERS", "ROOMS", "LEAVE", "DISCONNECT"};
+    static const char *const words[] = {"PING", "USERS", "ROOMS", "LEAVE", "HISTORY", "DISCONNECT"};
     char bytes[64];
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -144,6 +144,9 @@ static void every_command_is_named_as_it_was_sent(void **state)
     assert_word("{\"command\":\"CONNECT\",\"username\":\"a\"}", DECODED_REQUEST, "CONNECT");
     assert_word("{\"command\":\"JOIN\",\"room\":\"dev\"}", DECODED_REQUEST, "JOIN");
     assert_word("{\"command\":\"LEAVE\",\"room\":\"dev\"}", DECODED_REQUEST, "LEAVE");
+    assert_word("{\"command\":\"HISTORY\",\"with\":\"bob\"}", DECODED_REQUEST, "HISTORY");
+    assert_word("{\"command\":\"REGISTER\",\"password\":\"x\"}", DECODED_REQUEST, "REGISTER");
+    assert_word("{\"command\":\"READ\",\"with\":\"bob\",\"id\":\"1\"}", DECODED_REQUEST, "READ");
     assert_word("{\"command\":\"MSG\",\"text\":\"x\"}", DECODED_REQUEST, "MSG");
     assert_word("{\"command\":\"MESSAGE\",\"text\":\"x\"}", DECODED_REQUEST, "MESSAGE");
     assert_word("{\"command\":\"MSG\",\"text\":\"x\",\"to\":\"bob\"}", DECODED_REQUEST, "MSG");
@@ -245,6 +248,28 @@ static const struct CMUnitTest tests[] = {
     UNDERSTOOD("leave without a room logs out", "{\"command\":\"LEAVE\",\"ref\":\"b\"}", "LOGOUT ref=[b]\n"),
     UNDERSTOOD("disconnect logs out", "{\"command\":\"DISCONNECT\"}", "LOGOUT\n"),
     UNDERSTOOD("ping", "{\"command\":\"PING\",\"ref\":\"1\"}", "PING ref=[1]\n"),
+    UNDERSTOOD("register", "{\"command\":\"REGISTER\",\"password\":\"secret 1\",\"ref\":\"r\"}",
+               "REGISTER password=[secret 1] ref=[r]\n"),
+    UNDERSTOOD("register with the old password changes it",
+               "{\"command\":\"REGISTER\",\"password\":\"new\",\"old\":\"before\"}",
+               "REGISTER password=[new] old=[before]\n"),
+    UNDERSTOOD("an empty old password is none",
+               "{\"command\":\"REGISTER\",\"password\":\"new\",\"old\":\"\"}", "REGISTER password=[new]\n"),
+    UNDERSTOOD("an empty password to register is for others to refuse",
+               "{\"command\":\"REGISTER\",\"password\":\"\"}", "REGISTER password=[]\n"),
+    UNDERSTOOD("history", "{\"command\":\"HISTORY\"}", "HISTORY\n"),
+    UNDERSTOOD("history of a room before an id",
+               "{\"command\":\"HISTORY\",\"room\":\"dev\",\"before\":\"17\",\"limit\":50,\"ref\":\"r\"}",
+               "HISTORY room=[dev] before=[17] limit=50 ref=[r]\n"),
+    UNDERSTOOD("history since an id", "{\"command\":\"HISTORY\",\"since\":\"17\",\"limit\":1}",
+               "HISTORY since=[17] limit=1\n"),
+    UNDERSTOOD("history with somebody has no room",
+               "{\"command\":\"HISTORY\",\"with\":\"Bob\",\"room\":7,\"before\":\"17\"}",
+               "HISTORY before=[17] with=[Bob]\n"),
+    UNDERSTOOD("a limit may be large", "{\"command\":\"HISTORY\",\"limit\":9223372036854775807}",
+               "HISTORY limit=9223372036854775807\n"),
+    UNDERSTOOD("read", "{\"command\":\"READ\",\"with\":\"Bob\",\"id\":\"17\",\"ref\":\"r\"}",
+               "READ with=[Bob] id=[17] ref=[r]\n"),
     UNDERSTOOD("unknown keys are ignored",
                "{\"type\":\"join\",\"command\":\"PING\",\"x\":[1,{\"y\":null}],\"text\":7}", "PING\n"),
     UNDERSTOOD("of a key that is given twice the last one counts",
@@ -313,6 +338,42 @@ static const struct CMUnitTest tests[] = {
                "{\"command\":\"CONNECT\",\"username\":\"a\",\"key\":\"" BYTES_64 "x\"}",
                "ERROR bad-request\n"),
 
+    UNDERSTOOD("a limit must be a whole number from 1 on",
+               "{\"command\":\"HISTORY\",\"limit\":0}"
+               "{\"command\":\"HISTORY\",\"limit\":-1}"
+               "{\"command\":\"HISTORY\",\"limit\":1.0}"
+               "{\"command\":\"HISTORY\",\"limit\":1e2}"
+               "{\"command\":\"HISTORY\",\"limit\":\"5\"}"
+               "{\"command\":\"HISTORY\",\"limit\":null}"
+               "{\"command\":\"HISTORY\",\"limit\":true}",
+               "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR "
+               "bad-request\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("a limit beyond all numbers is refused",
+               "{\"command\":\"HISTORY\",\"limit\":9223372036854775808,\"ref\":\"r\"}",
+               "ERROR bad-request\n"),
+    UNDERSTOOD("before, since, with and the room of history must be strings",
+               "{\"command\":\"HISTORY\",\"before\":17}"
+               "{\"command\":\"HISTORY\",\"since\":17}"
+               "{\"command\":\"HISTORY\",\"with\":null}"
+               "{\"command\":\"HISTORY\",\"room\":[]}",
+               "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("register needs a password, which must be a string",
+               "{\"command\":\"REGISTER\"}"
+               "{\"command\":\"REGISTER\",\"old\":\"before\",\"ref\":\"r\"}"
+               "{\"command\":\"REGISTER\",\"password\":7}"
+               "{\"command\":\"REGISTER\",\"password\":null}",
+               "ERROR bad-request\nERROR bad-request ref=[r]\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("the old password must be a string",
+               "{\"command\":\"REGISTER\",\"password\":\"new\",\"old\":{}}", "ERROR bad-request\n"),
+    UNDERSTOOD(
+        "read needs with and id, which must be strings",
+        "{\"command\":\"READ\"}"
+        "{\"command\":\"READ\",\"with\":\"Bob\"}"
+        "{\"command\":\"READ\",\"id\":\"17\"}"
+        "{\"command\":\"READ\",\"with\":7,\"id\":\"17\"}"
+        "{\"command\":\"READ\",\"with\":\"Bob\",\"id\":17}",
+        "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\n"),
+
     cmocka_unit_test(object_of_16384_bytes_is_understood),
     cmocka_unit_test(object_of_16385_bytes_is_fatal),
     cmocka_unit_test(nesting_of_64_is_understood),
@@ -365,6 +426,35 @@ static const struct CMUnitTest tests[] = {
           "\"bob\",\"users\":1}],\"count\":2,\"ref\":\"r\"}\n",
           .kind = REPLY_ROOMS, .word = "ROOMS", .names = people, .counts = members, .n_names = 2, .count = 2,
           .ref = "r"),
+    REPLY("register", "{\"command\":\"ACK\",\"of\":\"REGISTER\",\"username\":\"alice\",\"ref\":\"r\"}\n",
+          .kind = REPLY_REGISTERED, .word = "REGISTER", .name = "alice", .ref = "r"),
+    REPLY("connect counts what was not read",
+          "{\"command\":\"ACK\",\"of\":\"CONNECT\",\"username\":\"alice\",\"room\":\"lobby\",\"id\":\"0\","
+          "\"users\":[],"
+          "\"count\":1,\"unread\":70000}\n",
+          .kind = REPLY_WELCOME, .word = "CONNECT", .name = "alice", .room = "lobby", .count = 1,
+          .unread = 70000),
+    REPLY("history is messages as they were told",
+          "{\"command\":\"ACK\",\"of\":\"HISTORY\",\"room\":\"dev\",\"messages\":["
+          "{\"command\":\"MESSAGE\",\"from\":\"alice\",\"text\":\"a\\nb\",\"room\":\"dev\",\"id\":\"" ID_TEXT
+          "\",\"timestamp\":\"" AT "\"},"
+          "{\"command\":\"MESSAGE\",\"from\":\"bob\",\"text\":\"c\",\"room\":\"dev\",\"id\":\"" ID_TEXT
+          "\",\"timestamp\":\"" AT "\"}],\"more\":true,\"ref\":\"r\"}\n",
+          .kind = REPLY_HISTORY, .word = "HISTORY", .room = "dev", .more = true, .ref = "r",
+          EVENTS(ONE(.id = ID, .from = "alice", .place = "dev", .text = "a\nb"),
+                 ONE(.id = ID, .from = "bob", .place = "dev", .text = "c"))),
+    REPLY("history with somebody is directs",
+          "{\"command\":\"ACK\",\"of\":\"HISTORY\",\"with\":\"bob\",\"messages\":["
+          "{\"command\":\"MESSAGE\",\"from\":\"alice\",\"text\":\"psst\",\"to\":\"bob\",\"id\":\"" ID_TEXT
+          "\",\"timestamp\":\"" AT "\"}],\"more\":false}\n",
+          .kind = REPLY_HISTORY, .word = "HISTORY", .name = "bob",
+          EVENTS(ONE(.id = ID, .from = "alice", .place = "bob", .text = "psst", .direct = true))),
+    REPLY("history may be empty",
+          "{\"command\":\"ACK\",\"of\":\"HISTORY\",\"room\":\"dev\",\"messages\":[],\"more\":false}\n",
+          .kind = REPLY_HISTORY, .word = "HISTORY", .room = "dev"),
+    REPLY("read counts what is not read yet",
+          "{\"command\":\"ACK\",\"of\":\"READ\",\"with\":\"bob\",\"unread\":2,\"ref\":\"r\"}\n",
+          .kind = REPLY_READ, .word = "READ", .name = "bob", .count = 2, .ref = "r"),
     REPLY("ping", "{\"command\":\"ACK\",\"of\":\"PING\",\"ref\":\"r\"}\n", .kind = REPLY_PONG, .word = "PING",
           .ref = "r"),
     REPLY(

@@ -68,6 +68,16 @@ static inline void check_notice(void **state)
         }                                                                      \
     }
 
+/* Initializers of a reply: a page of these events, each {...}. */
+#define EVENTS(...)                                 \
+    .events = (struct event *const[]){__VA_ARGS__}, \
+    .n_events = sizeof((struct event *const[]){__VA_ARGS__}) / sizeof(struct event *)
+#define ONE(...)    \
+    &(struct event) \
+    {               \
+        __VA_ARGS__ \
+    }
+
 /* What is given behind `text` as initializers of the struct is encoded as `text`. */
 #define REPLY(name, text, ...)                           \
     {                                                    \

@@ -631,6 +631,49 @@ static void acks_pongs_and_goodbyes_are_nothing(void **state)
     tear_down(&client);
 }
 
+static void a_password_that_is_wanted_is_an_error(void **state)
+{
+    struct client client;
+
+    set_up(&client);
+    replies(&client,
+            &(struct reply){.kind = REPLY_ERROR, .verb = VERB_LOGIN, .error = ERROR_PASSWORD_REQUIRED});
+    assert_value(&client, "\xff\x82\2\6server\1\x18"
+                          "error: password-required\0");
+    tear_down(&client);
+}
+
+static void history_is_one_message_of_several_lines(void **state)
+{
+    struct event event = {
+        .id = (event_id)1700000000123 << 20, .from = "bob", .place = "lobby", .text = "a\nb"};
+    struct client client;
+
+    set_up(&client);
+    replies(&client, &(struct reply){.kind = REPLY_HISTORY,
+                                     .room = "lobby",
+                                     .events = (struct event *const[]){&event},
+                                     .n_events = 1});
+    assert_value(&client, "\xff\x82\2\6server\1\x2f"
+                          "2023-11-14 22:13 bob: a\n2023-11-14 22:13 bob: b\0");
+    tear_down(&client);
+}
+
+static void who_has_registered_is_told_in_a_sentence(void **state)
+{
+    struct client client;
+
+    set_up(&client);
+    replies(&client, &(struct reply){.kind = REPLY_REGISTERED, .name = "bob"});
+    assert_value(&client, "\2\6server\1\x3a"
+                          "The name bob is yours: from now on it needs your password.\0");
+    tear_down(&client);
+}
+
+/* Message as most clients have it, as type 65. */
+#define MESSAGE_TYPE                                                \
+    "\x35\xff\x81\3\1\1\7Message\1\xff\x82\0\1\3\1\4Type\1\4\0\1\6" \
+    "Sender\1\x0c\0\1\7Content\1\x0c\0\0\0"
 #define EXTRAS "LOGIN name=[alice]\nCHAT text=[hello]\n"
 
 static const struct CMUnitTest tests[] = {
@@ -666,6 +709,20 @@ static const struct CMUnitTest tests[] = {
 
     /* Hostile streams */
     UNDERSTOOD("the smallest type that chats", CHAT_TYPE CHAT CHAT, "CHAT text=[hi]\nCHAT text=[hi]\n"),
+    UNDERSTOOD("Content of a join is the password",
+               MESSAGE_TYPE "\x14\xff\x82\1\2\1\5"
+                            "alice\1\6secret\0\x0c\xff\x82\1\2\1\5"
+                            "alice\0",
+               "LOGIN name=[alice] password=[secret]\nLOGIN name=[alice]\n"),
+    UNDERSTOOD("a join may have no name", MESSAGE_TYPE "\x0d\xff\x82\1\2\2\6secret\0",
+               "LOGIN name=[] password=[secret]\n"),
+    UNDERSTOOD("a NUL byte in a password spoils its message",
+               MESSAGE_TYPE "\x10\xff\x82\1\2\1\5"
+                            "alice\1\2a\0\0",
+               "ERROR bad-request\n"),
+    UNDERSTOOD("history and register are typed into Content",
+               MESSAGE_TYPE "\x0f\xff\x82\3\x0a/history 5\0\x13\xff\x82\3\x0e/register a bc\0",
+               "HISTORY limit=5\nREGISTER password=[a] old=[bc]\n"),
     UNDERSTOOD("nothing is nothing", "", ""),
     MALFORMED("text is no gob",
               "LOGIN naman\nMSG a long text so that its length is there, whatever the first "
@@ -752,6 +809,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_error_is_its_code),
     cmocka_unit_test(a_direct_says_so_where_no_name_can),
     cmocka_unit_test(a_notice_is_a_name_and_what_it_did),
+    cmocka_unit_test(a_password_that_is_wanted_is_an_error),
+    cmocka_unit_test(history_is_one_message_of_several_lines),
+    cmocka_unit_test(who_has_registered_is_told_in_a_sentence),
     cmocka_unit_test(acks_pongs_and_goodbyes_are_nothing),
 };
 

@@ -162,6 +162,28 @@ static const struct CMUnitTest tests[] = {
     UNDERSTOOD("who in a room", "{\"type\":\"who\",\"room\":\"lobby\"}", "WHO room=[lobby]\n"),
     UNDERSTOOD("rooms", "{\"type\":\"rooms\"}", "ROOMS\n"),
     UNDERSTOOD("ping", "{\"type\":\"ping\",\"ref\":\"1\"}", "PING ref=[1]\n"),
+    UNDERSTOOD("register", "{\"type\":\"register\",\"password\":\"secret 1\",\"ref\":\"r\"}",
+               "REGISTER password=[secret 1] ref=[r]\n"),
+    UNDERSTOOD("register with the old password changes it",
+               "{\"type\":\"register\",\"password\":\"new\",\"old\":\"before\"}",
+               "REGISTER password=[new] old=[before]\n"),
+    UNDERSTOOD("an empty old password is none", "{\"type\":\"register\",\"password\":\"new\",\"old\":\"\"}",
+               "REGISTER password=[new]\n"),
+    UNDERSTOOD("an empty password to register is for others to refuse",
+               "{\"type\":\"register\",\"password\":\"\"}", "REGISTER password=[]\n"),
+    UNDERSTOOD("history", "{\"type\":\"history\"}", "HISTORY\n"),
+    UNDERSTOOD("history of a room before an id",
+               "{\"type\":\"history\",\"room\":\"dev\",\"before\":\"17\",\"limit\":50,\"ref\":\"r\"}",
+               "HISTORY room=[dev] before=[17] limit=50 ref=[r]\n"),
+    UNDERSTOOD("history since an id", "{\"type\":\"history\",\"since\":\"17\",\"limit\":1}",
+               "HISTORY since=[17] limit=1\n"),
+    UNDERSTOOD("history with somebody has no room",
+               "{\"type\":\"history\",\"with\":\"Bob\",\"room\":7,\"before\":\"17\"}",
+               "HISTORY before=[17] with=[Bob]\n"),
+    UNDERSTOOD("a limit may be large", "{\"type\":\"history\",\"limit\":9223372036854775807}",
+               "HISTORY limit=9223372036854775807\n"),
+    UNDERSTOOD("read", "{\"type\":\"read\",\"with\":\"Bob\",\"id\":\"17\",\"ref\":\"r\"}",
+               "READ with=[Bob] id=[17] ref=[r]\n"),
     UNDERSTOOD("unknown keys are ignored", "{\"type\":\"ping\",\"x\":[1,{\"y\":null}],\"data\":7}", "PING\n"),
     UNDERSTOOD("keys that another type has are ignored", "{\"type\":\"rooms\",\"room\":7,\"echo\":7}",
                "ROOMS\n"),
@@ -256,6 +278,41 @@ static const struct CMUnitTest tests[] = {
     UNDERSTOOD("a key of 65 bytes is refused", "{\"type\":\"join\",\"data\":\"A\",\"key\":\"" BYTES_64 "x\"}",
                "ERROR bad-request\n"),
 
+    UNDERSTOOD("a limit must be a whole number from 1 on",
+               "{\"type\":\"history\",\"limit\":0}"
+               "{\"type\":\"history\",\"limit\":-1}"
+               "{\"type\":\"history\",\"limit\":1.0}"
+               "{\"type\":\"history\",\"limit\":1e2}"
+               "{\"type\":\"history\",\"limit\":\"5\"}"
+               "{\"type\":\"history\",\"limit\":null}"
+               "{\"type\":\"history\",\"limit\":true}",
+               "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR "
+               "bad-request\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("a limit beyond all numbers is refused",
+               "{\"type\":\"history\",\"limit\":9223372036854775808,\"ref\":\"r\"}", "ERROR bad-request\n"),
+    UNDERSTOOD("before, since, with and the room of history must be strings",
+               "{\"type\":\"history\",\"before\":17}"
+               "{\"type\":\"history\",\"since\":17}"
+               "{\"type\":\"history\",\"with\":null}"
+               "{\"type\":\"history\",\"room\":[]}",
+               "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("register needs a password, which must be a string",
+               "{\"type\":\"register\"}"
+               "{\"type\":\"register\",\"old\":\"before\",\"ref\":\"r\"}"
+               "{\"type\":\"register\",\"password\":7}"
+               "{\"type\":\"register\",\"password\":null}",
+               "ERROR bad-request\nERROR bad-request ref=[r]\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("the old password must be a string", "{\"type\":\"register\",\"password\":\"new\",\"old\":{}}",
+               "ERROR bad-request\n"),
+    UNDERSTOOD(
+        "read needs with and id, which must be strings",
+        "{\"type\":\"read\"}"
+        "{\"type\":\"read\",\"with\":\"Bob\"}"
+        "{\"type\":\"read\",\"id\":\"17\"}"
+        "{\"type\":\"read\",\"with\":7,\"id\":\"17\"}"
+        "{\"type\":\"read\",\"with\":\"Bob\",\"id\":17}",
+        "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\n"),
+
     cmocka_unit_test(object_of_16384_bytes_is_understood),
     cmocka_unit_test(object_of_16385_bytes_is_fatal),
     cmocka_unit_test(white_space_before_an_object_does_not_count_for_its_size),
@@ -290,6 +347,34 @@ static const struct CMUnitTest tests[] = {
           "{\"type\":\"rooms\",\"rooms\":[{\"room\":\"Alice\",\"users\":3},{\"room\":\"Bob\",\"users\":1}],"
           "\"count\":2,\"ref\":\"r\"}\n",
           .kind = REPLY_ROOMS, .names = people, .counts = members, .n_names = 2, .count = 2, .ref = "r"),
+    REPLY("registered", "{\"type\":\"registered\",\"name\":\"Alice\",\"ref\":\"r\"}\n",
+          .kind = REPLY_REGISTERED, .name = "Alice", .ref = "r"),
+    REPLY("welcome counts what was not read",
+          "{\"type\":\"welcome\",\"from\":\"server\",\"data\":\"Welcome, "
+          "Alice.\",\"name\":\"Alice\",\"room\":\"lobby\",\"id\":\"0\",\"users\":1,\"unread\":70000,"
+          "\"gateway\":\"g1\"}\n",
+          .kind = REPLY_WELCOME, .name = "Alice", .room = "lobby", .count = 1, .unread = 70000,
+          .gateway = "g1"),
+    REPLY("history is messages as they were told",
+          "{\"type\":\"history\",\"room\":\"dev\",\"messages\":["
+          "{\"type\":\"message\",\"from\":\"Alice\",\"data\":\"a\\nb\",\"room\":\"dev\",\"id\":\"" ID_TEXT
+          "\",\"at\":\"2023-11-14T22:13:20.123Z\"},"
+          "{\"type\":\"message\",\"from\":\"Bob\",\"data\":\"c\",\"room\":\"dev\",\"id\":\"" ID_TEXT
+          "\",\"at\":\"2023-11-14T22:13:20.123Z\"}],\"more\":true,\"ref\":\"r\"}\n",
+          .kind = REPLY_HISTORY, .room = "dev", .more = true, .ref = "r",
+          EVENTS(ONE(.id = ID, .from = "Alice", .place = "dev", .text = "a\nb"),
+                 ONE(.id = ID, .from = "Bob", .place = "dev", .text = "c"))),
+    REPLY("history with somebody is directs",
+          "{\"type\":\"history\",\"with\":\"Bob\",\"messages\":["
+          "{\"type\":\"direct\",\"from\":\"Alice\",\"to\":\"Bob\",\"data\":\"psst\",\"id\":\"" ID_TEXT
+          "\",\"at\":\"2023-11-14T22:13:20.123Z\"}],\"more\":false}\n",
+          .kind = REPLY_HISTORY, .name = "Bob",
+          EVENTS(ONE(.id = ID, .from = "Alice", .place = "Bob", .text = "psst", .direct = true))),
+    REPLY("history may be empty", "{\"type\":\"history\",\"room\":\"dev\",\"messages\":[],\"more\":false}\n",
+          .kind = REPLY_HISTORY, .room = "dev"),
+    REPLY("read counts what is not read yet",
+          "{\"type\":\"read\",\"with\":\"Bob\",\"unread\":2,\"ref\":\"r\"}\n", .kind = REPLY_READ,
+          .name = "Bob", .count = 2, .ref = "r"),
     REPLY("pong", "{\"type\":\"pong\"}\n", .kind = REPLY_PONG),
     REPLY("an error has code, sentence and ref",
           "{\"type\":\"error\",\"from\":\"server\",\"code\":\"username-taken\",\"data\":\"The name Alice is "
@@ -301,12 +386,12 @@ static const struct CMUnitTest tests[] = {
           "taken.\"}\n",
           .kind = REPLY_ERROR, .error = ERROR_USERNAME_TAKEN),
     REPLY("a gap names its ends",
-          "{\"type\":\"gap\",\"from\":\"server\",\"data\":\"Some messages in dev are no longer to be "
-          "had.\",\"room\":\"dev\",\"after\":\"0\",\"until\":\"" ID_TEXT "\"}\n",
+          "{\"type\":\"gap\",\"from\":\"server\",\"data\":\"Some messages in dev are missing "
+          "here.\",\"room\":\"dev\",\"after\":\"0\",\"until\":\"" ID_TEXT "\"}\n",
           .kind = REPLY_GAP, .room = "dev", .until = ID),
     REPLY("a gap in the directs has no room",
-          "{\"type\":\"gap\",\"from\":\"server\",\"data\":\"Some directs to you are no longer to be "
-          "had.\",\"after\":\"0\",\"until\":\"" ID_TEXT "\"}\n",
+          "{\"type\":\"gap\",\"from\":\"server\",\"data\":\"Some directs to you are missing "
+          "here.\",\"after\":\"0\",\"until\":\"" ID_TEXT "\"}\n",
           .kind = REPLY_GAP, .until = ID),
     EVENT("a message",
           "{\"type\":\"message\",\"from\":\"Alice\",\"data\":\"a\\n\\\"b\\\" "

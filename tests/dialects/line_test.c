@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define ID ((event_id)1700000000123 << 20 | 3 << 14 | 5)
+#define PAST "HIST 1782579200129024005 2023-11-14T22:13:20.123Z "
+
 static const char *const people[] = {"Alice", "Bob"};
 
 /* "MSG xxx", a line of `size` bytes, then a newline, then a ping. */
@@ -94,6 +97,12 @@ static const struct CMUnitTest tests[] = {
     UNDERSTOOD("who", "WHO\n", "WHO\n"),
     UNDERSTOOD("join moves", "JOIN dev\n", "MOVE room=[dev]\n"),
     UNDERSTOOD("leave moves back to the lobby", "LEAVE\n", "MOVE room=[lobby]\n"),
+    UNDERSTOOD("history", "HISTORY\n", "HISTORY\n"),
+    UNDERSTOOD("history of so many messages", "HISTORY 20\nhistory  007 \nHISTORY 999999999\n",
+               "HISTORY limit=20\nHISTORY limit=7\nHISTORY limit=999999999\n"),
+    UNDERSTOOD("register", "REGISTER secret\n", "REGISTER password=[secret]\n"),
+    UNDERSTOOD("register with the old password changes it", "REGISTER new before\n",
+               "REGISTER password=[new] old=[before]\n"),
     UNDERSTOOD("ping", "PING\n", "PING\n"),
     UNDERSTOOD("quit logs out", "QUIT\n", "LOGOUT\n"),
     UNDERSTOOD("verbs may have any case", "login a\nMsg b\npInG\n", "LOGIN name=[a]\nCHAT text=[b]\nPING\n"),
@@ -121,6 +130,14 @@ static const struct CMUnitTest tests[] = {
     UNDERSTOOD("join takes one room", "JOIN a b\n", "ERROR bad-request\n"),
     UNDERSTOOD("who takes nothing", "WHO lobby\n", "ERROR bad-request\n"),
     UNDERSTOOD("leave takes nothing", "LEAVE dev\n", "ERROR bad-request\n"),
+    UNDERSTOOD("how many messages is a number from 1 on",
+               "HISTORY 0\nHISTORY -1\nHISTORY +1\nHISTORY 5x\nHISTORY x\nHISTORY 1.5\nHISTORY 1000000000\n",
+               "ERROR bad-request\nERROR bad-request\nERROR bad-request\nERROR bad-request\n"
+               "ERROR bad-request\nERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("history takes one number", "HISTORY 1 2\n", "ERROR bad-request\n"),
+    UNDERSTOOD("register needs a password and takes two at most", "REGISTER\nREGISTER a b c\n",
+               "ERROR bad-request\nERROR bad-request\n"),
+    UNDERSTOOD("there is no verb for reading", "READ bob 17\n", "ERROR unknown-command\n"),
     UNDERSTOOD("ping takes nothing", "PING 1\n", "ERROR bad-request\n"),
     UNDERSTOOD("quit takes nothing", "QUIT now\n", "ERROR bad-request\n"),
     UNDERSTOOD("a NUL byte spoils its line", "MSG a\0b\nPING\0\nPING\n",
@@ -142,6 +159,15 @@ static const struct CMUnitTest tests[] = {
     REPLY("a chat has no answer", "", .kind = REPLY_ACK, .id = 7),
     REPLY("who is a line for each", "USER Alice\nUSER Bob\n", .kind = REPLY_WHO, .names = people,
           .n_names = 2, .count = 2),
+    REPLY("registering is OK", "OK\n", .kind = REPLY_REGISTERED, .name = "naman"),
+    REPLY("history is a line for each message, then OK", PAST "naman hello\n" PAST "bob hi\nOK\n",
+          .kind = REPLY_HISTORY, .room = "lobby", .more = true,
+          EVENTS(ONE(.id = ID, .from = "naman", .place = "lobby", .text = "hello"),
+                 ONE(.id = ID, .from = "bob", .place = "lobby", .text = "hi"))),
+    REPLY("each line of a message in history has the prefix",
+          PAST "naman a\n" PAST "naman \n" PAST "naman OK\nOK\n", .kind = REPLY_HISTORY, .room = "lobby",
+          EVENTS(ONE(.id = ID, .from = "naman", .place = "lobby", .text = "a\n\nOK"))),
+    REPLY("history may be empty", "OK\n", .kind = REPLY_HISTORY, .room = "lobby"),
     REPLY("pong", "PONG\n", .kind = REPLY_PONG),
     REPLY("quit has no answer", "", .kind = REPLY_GOODBYE),
     REPLY("an error has code and explanation", "ERR username-taken That name is taken.\n",

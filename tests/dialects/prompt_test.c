@@ -226,6 +226,126 @@ static void who_is_silent_stays(void **state)
     assert_int_equal(dialect_named(DIALECT)->idle_seconds, 0);
 }
 
+/* Passwords ---------------------------------------------------------------------------------------------- */
+
+/* What is understood of `bytes`, all that there is. */
+static void assert_log_in(struct codec *codec, const char *bytes, const char *name, const char *password)
+{
+    struct request request = {.verb = VERBS};
+    size_t used;
+
+    assert_int_equal(dialect_named(DIALECT)->decode(codec, bytes, strlen(bytes), &used, &request),
+                     DECODED_REQUEST);
+    assert_int_equal(used, strlen(bytes));
+    assert_int_equal(request.verb, VERB_LOGIN);
+    assert_string_equal(request.name, name);
+    if (password)
+        assert_string_equal(request.password, password);
+    else
+        assert_null(request.password);
+}
+
+static struct codec *create_asked_for_a_password(void)
+{
+    struct codec *codec = dialect_named(DIALECT)->codec_create();
+
+    assert_log_in(codec, "Alice\n", "Alice", NULL);
+    dialect_named(DIALECT)->refused(codec, ERROR_PASSWORD_REQUIRED);
+    return codec;
+}
+
+static void who_is_asked_for_a_password_gives_it_for_the_name_before(void **state)
+{
+    struct codec *codec = create_asked_for_a_password();
+
+    assert_log_in(codec, "secret\r\n", "Alice", "secret");
+    dialect_named(DIALECT)->codec_destroy(codec);
+}
+
+static void blanks_and_slashes_are_part_of_a_password(void **state)
+{
+    struct codec *codec = create_asked_for_a_password();
+
+    assert_log_in(codec, " /who  am i \n", "Alice", " /who  am i ");
+    dialect_named(DIALECT)->codec_destroy(codec);
+}
+
+static void an_empty_line_is_a_password_that_is_wrong(void **state)
+{
+    struct codec *codec = create_asked_for_a_password();
+
+    assert_log_in(codec, "\n", "Alice", "");
+    dialect_named(DIALECT)->codec_destroy(codec);
+}
+
+static void after_a_wrong_password_a_name_is_expected(void **state)
+{
+    static const enum error_code codes[] = {ERROR_AUTH_FAILED, ERROR_RATE_LIMITED, ERROR_UNAVAILABLE};
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        struct codec *codec = create_asked_for_a_password();
+
+        assert_log_in(codec, "wrong\n", "Alice", "wrong");
+        dialect_named(DIALECT)->refused(codec, codes[i]);
+        assert_log_in(codec, "Bob\n", "Bob", NULL);
+        dialect_named(DIALECT)->codec_destroy(codec);
+    }
+}
+
+/* A request that the rate limit has refused is no log-in that was refused. */
+static void a_password_is_asked_for_once(void **state)
+{
+    struct codec *codec = create_asked_for_a_password();
+
+    assert_log_in(codec, "secret\n", "Alice", "secret");
+    assert_log_in(codec, "Bob\n", "Bob", NULL);
+    dialect_named(DIALECT)->codec_destroy(codec);
+}
+
+static void what_can_be_no_password_ends_the_wait_for_one(void **state)
+{
+    struct codec *codec = create_asked_for_a_password();
+    struct request request = {.verb = VERBS};
+    size_t used;
+
+    assert_int_equal(dialect_named(DIALECT)->decode(codec, "a\0b\n", 4, &used, &request), DECODED_ERROR);
+    assert_int_equal(request.verb, VERB_LOGIN); /* so the name is asked for */
+    assert_log_in(codec, "Bob\n", "Bob", NULL);
+    dialect_named(DIALECT)->codec_destroy(codec);
+}
+
+static void after_the_log_in_no_line_is_a_password(void **state)
+{
+    const struct dialect *prompt = dialect_named(DIALECT);
+    struct codec *codec = create_asked_for_a_password();
+    struct request request = {.verb = VERBS};
+    size_t used;
+
+    assert_log_in(codec, "secret\n", "Alice", "secret");
+    prompt->logged_in(codec);
+    assert_int_equal(prompt->decode(codec, "hello\n", 6, &used, &request), DECODED_REQUEST);
+    assert_int_equal(request.verb, VERB_CHAT);
+    assert_null(request.password);
+    prompt->codec_destroy(codec);
+}
+
+static void silence_ends_a_password(void **state)
+{
+    const struct dialect *prompt = dialect_named(DIALECT);
+    struct codec *codec = prompt->codec_create();
+    struct request request = {.verb = VERBS};
+    size_t used;
+
+    assert_int_equal(prompt->decode(codec, "Alice", 5, &used, &request), DECODED_MORE);
+    prompt->quiet(codec);
+    assert_log_in(codec, "Alice", "Alice", NULL);
+    prompt->refused(codec, ERROR_PASSWORD_REQUIRED);
+    assert_int_equal(prompt->decode(codec, "\r\nsecret", 8, &used, &request), DECODED_MORE);
+    assert_int_equal(used, 2);
+    assert_log_in(codec, "secret\n", "Alice", "secret");
+    prompt->codec_destroy(codec);
+}
+
 /* The stream --------------------------------------------------------------------------------------------- */
 
 /* `size` bytes of text, a newline, and /who. */
@@ -368,6 +488,9 @@ static const struct CMUnitTest tests[] = {
     INSIDE("join moves", "/join dev\r\n", "MOVE room=[dev]\n"),
     INSIDE("leave moves back to the lobby", "/leave\n", "MOVE room=[lobby]\n"),
     INSIDE("rooms", "/rooms\n", "ROOMS\n"),
+    INSIDE("history", "/history\n/history 5\n", "HISTORY\nHISTORY limit=5\n"),
+    INSIDE("register", "/register secret\n/register new secret\n",
+           "REGISTER password=[secret]\nREGISTER password=[new] old=[secret]\n"),
     INSIDE("help", "/help\n", "HELP\n"),
     INSIDE("quit logs out", "/quit\n", "LOGOUT\n"),
     INSIDE("an unknown command", "/fly\nhello\n", "ERROR unknown-command\nCHAT text=[hello]\n"),
@@ -425,6 +548,22 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(silence_is_300_milliseconds),
     cmocka_unit_test(who_is_silent_stays),
 
+    /* Passwords */
+    cmocka_unit_test(who_is_asked_for_a_password_gives_it_for_the_name_before),
+    cmocka_unit_test(blanks_and_slashes_are_part_of_a_password),
+    cmocka_unit_test(an_empty_line_is_a_password_that_is_wrong),
+    cmocka_unit_test(after_a_wrong_password_a_name_is_expected),
+    cmocka_unit_test(a_password_is_asked_for_once),
+    cmocka_unit_test(what_can_be_no_password_ends_the_wait_for_one),
+    cmocka_unit_test(after_the_log_in_no_line_is_a_password),
+    cmocka_unit_test(silence_ends_a_password),
+    REPLY("a password is asked for", "That name belongs to an account: give its password.\nPassword: ",
+          .kind = REPLY_ERROR, .verb = VERB_LOGIN, .error = ERROR_PASSWORD_REQUIRED),
+    REPLY("after a wrong password the name is asked for again", "That password is wrong.\nEnter your name: ",
+          .kind = REPLY_ERROR, .verb = VERB_LOGIN, .error = ERROR_AUTH_FAILED),
+    REPLY("a wrong old password is a sentence", "That password is wrong.\n", .kind = REPLY_ERROR,
+          .verb = VERB_REGISTER, .error = ERROR_AUTH_FAILED),
+
     /* What is answered */
     cmocka_unit_test(who_connects_is_asked_for_a_name),
     cmocka_unit_test(what_is_no_name_is_an_error_about_the_login),
@@ -446,10 +585,18 @@ static const struct CMUnitTest tests[] = {
     REPLY("a leave is told", "You have left dev.\n", .kind = REPLY_EXITED, .verb = VERB_LEAVE, .room = "dev"),
     REPLY("who is a sentence", "2 people are in lobby: Alice, Bob.\n", .kind = REPLY_WHO, .room = "lobby",
           .names = people, .n_names = 2, .count = 2),
+    REPLY(
+        "history is a line for each", "2023-11-14 22:13 Alice: a\n2023-11-14 22:13 Alice: b\n",
+        .kind = REPLY_HISTORY, .room = "lobby",
+        EVENTS(ONE(.id = (event_id)1700000000123 << 20, .from = "Alice", .place = "lobby", .text = "a\nb"))),
+    REPLY("history without messages", "Nothing was said in lobby that is kept.\n", .kind = REPLY_HISTORY,
+          .room = "lobby"),
+    REPLY("who has registered is told", "The name Alice is yours: from now on it needs your password.\n",
+          .kind = REPLY_REGISTERED, .verb = VERB_REGISTER, .name = "Alice"),
     REPLY("rooms are a sentence", "There is 1 room: lobby (2).\n", .kind = REPLY_ROOMS,
           .names = &(const char *const){"lobby"}, .counts = &(const long){2}, .n_names = 1, .count = 1),
-    REPLY("a gap is a sentence", "Some of what was said in dev is missing here: it is not kept any more.\n",
-          .kind = REPLY_GAP, .room = "dev", .after = 1, .until = 2),
+    REPLY("a gap is a sentence", "Some of what was said in dev is missing here.\n", .kind = REPLY_GAP,
+          .room = "dev", .after = 1, .until = 2),
     REPLY("goodbye", "Goodbye!\n", .kind = REPLY_GOODBYE, .verb = VERB_LOGOUT),
     REPLY("there is no pong", "", .kind = REPLY_PONG),
     EVENT("a message", "Alice: hello\n", .from = "Alice", .place = "lobby", .text = "hello"),

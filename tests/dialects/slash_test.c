@@ -19,7 +19,8 @@
 struct typed {
     const char *text;
     enum verb verb;
-    const char *room, *to, *said;
+    const char *room, *to, *said, *password, *old;
+    long limit;
 };
 
 static void assert_same_text(const char *given, const char *expected)
@@ -41,6 +42,9 @@ static void check_typed(void **state)
     assert_same_text(request.room, typed->room);
     assert_same_text(request.to, typed->to);
     assert_same_text(request.text, typed->said);
+    assert_same_text(request.password, typed->password);
+    assert_same_text(request.old, typed->old);
+    assert_int_equal(request.limit, typed->limit);
     assert_null(request.name);
     assert_null(request.reason);
     free(text);
@@ -74,6 +78,8 @@ static void check_mistyped(void **state)
     assert_null(request.to);
     assert_null(request.room);
     assert_null(request.text);
+    assert_null(request.password);
+    assert_int_equal(request.limit, 0);
 }
 
 #define MISTYPED(name, line, code, sentence)                      \
@@ -86,6 +92,8 @@ static void check_mistyped(void **state)
 
 #define UNKNOWN "There is no such command: /help says which there are."
 #define MSG_USAGE "Type /msg, a name and the text."
+#define HISTORY_USAGE "Type /history; how many messages you want may follow."
+#define REGISTER_USAGE "Type /register and a password; to change it, the old one follows."
 #define JOIN_USAGE "Type /join and the name of a room."
 
 /* What is said ------------------------------------------------------------------------------------------- */
@@ -124,6 +132,15 @@ static void check_said(void **state)
             .expected = (text), .reply = { __VA_ARGS__ } \
         }                                                \
     }
+#define ID ((event_id)1700000000123 << 20 | 3 << 14 | 5)
+#define EVENTS(...)                                 \
+    .events = (struct event *const[]){__VA_ARGS__}, \
+    .n_events = sizeof((struct event *const[]){__VA_ARGS__}) / sizeof(struct event *)
+#define ONE(...)    \
+    &(struct event) \
+    {               \
+        __VA_ARGS__ \
+    }
 #define NAMES(...)                               \
     .names = (const char *const[]){__VA_ARGS__}, \
     .n_names = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
@@ -155,19 +172,21 @@ static void help_names_commands_that_there_are(void **state)
 
         line += strspn(line, " ");
         *strstr(line, "  ") = '\0';
+        if (strchr(line, '['))
+            strcpy(strchr(line, '['), "5"); /* instead of [N] */
         assert_int_equal(slash_read(line, &request), DECODED_REQUEST);
         commands++;
     }
-    assert_int_equal(commands, 8);
+    assert_int_equal(commands, 10);
     free(help);
 }
 
-static void help_shows_nothing_that_there_is_not(void **state)
+static void help_shows_history_and_how_to_register(void **state)
 {
     char *help = sentence(&(struct reply){.kind = REPLY_HELP});
 
-    assert_null(strstr(help, "/history"));
-    assert_null(strstr(help, "/register"));
+    assert_non_null(strstr(help, "\n  /history [N]        shows what was said last, N messages\n"));
+    assert_non_null(strstr(help, "\n  /register PASSWORD  keeps your name for you; "));
     assert_int_not_equal(help[strlen(help) - 1], '\n');
     free(help);
 }
@@ -200,6 +219,11 @@ static const struct CMUnitTest tests[] = {
     TYPED("join", "/join dev", VERB_MOVE, .room = "dev"),
     TYPED("leave", "/leave", VERB_MOVE, .room = "lobby"),
     TYPED("rooms", "/rooms", VERB_ROOMS),
+    TYPED("history", "/history", VERB_HISTORY),
+    TYPED("history of so many messages", "/history 050 ", VERB_HISTORY, .limit = 50),
+    TYPED("register", "/register secret", VERB_REGISTER, .password = "secret"),
+    TYPED("register with the old password", "/Register  new before\r\n", VERB_REGISTER, .password = "new",
+          .old = "before"),
     TYPED("help", "/help", VERB_HELP),
     TYPED("quit", "/quit", VERB_LOGOUT),
     TYPED("commands may have any case", "/JoIn Dev", VERB_MOVE, .room = "Dev"),
@@ -213,8 +237,15 @@ static const struct CMUnitTest tests[] = {
     MISTYPED("a slash alone", "/", ERROR_UNKNOWN_COMMAND, UNKNOWN),
     MISTYPED("a slash and a space", "/ who", ERROR_UNKNOWN_COMMAND, UNKNOWN),
     MISTYPED("two lines are no command", "/who\n/who", ERROR_UNKNOWN_COMMAND, UNKNOWN),
-    MISTYPED("history comes later", "/history 5", ERROR_UNKNOWN_COMMAND, UNKNOWN),
-    MISTYPED("register comes later", "/register secret", ERROR_UNKNOWN_COMMAND, UNKNOWN),
+    MISTYPED("read is what was sent: there is no command for it", "/read Bob", ERROR_UNKNOWN_COMMAND,
+             UNKNOWN),
+    MISTYPED("history takes a number", "/history all", ERROR_BAD_REQUEST, HISTORY_USAGE),
+    MISTYPED("a number of messages is above zero", "/history 0", ERROR_BAD_REQUEST, HISTORY_USAGE),
+    MISTYPED("a number is digits and nothing else", "/history 5.", ERROR_BAD_REQUEST, HISTORY_USAGE),
+    MISTYPED("a number has nine digits at most", "/history 1000000000", ERROR_BAD_REQUEST, HISTORY_USAGE),
+    MISTYPED("history takes one number", "/history 5 5", ERROR_BAD_REQUEST, HISTORY_USAGE),
+    MISTYPED("register needs a password", "/register ", ERROR_BAD_REQUEST, REGISTER_USAGE),
+    MISTYPED("register takes two passwords at most", "/register a b c", ERROR_BAD_REQUEST, REGISTER_USAGE),
     MISTYPED("msg needs a name", "/msg", ERROR_BAD_REQUEST, MSG_USAGE),
     MISTYPED("msg needs a text", "/msg Bob \r\n", ERROR_BAD_REQUEST, MSG_USAGE),
     MISTYPED("join needs a room", "/join  ", ERROR_BAD_REQUEST, JOIN_USAGE),
@@ -258,21 +289,33 @@ static const struct CMUnitTest tests[] = {
     SAID("no rooms", "There are no rooms.", .kind = REPLY_ROOMS),
     SAID("many rooms", "There are 9 rooms: lobby (2) and 8 more.", .kind = REPLY_ROOMS, .count = 9,
          .counts = (const long[]){2}, NAMES("lobby")),
+    SAID("who has registered", "The name Alice is yours: from now on it needs your password.",
+         .kind = REPLY_REGISTERED, .name = "Alice"),
+    SAID("history says when, and who it is from", "2023-11-14 22:13 Alice: hello\n2023-11-14 22:13 Bob: hi",
+         .kind = REPLY_HISTORY, .room = "dev", .more = true,
+         EVENTS(ONE(.id = ID, .from = "Alice", .place = "dev", .text = "hello"),
+                ONE(.id = ID, .from = "Bob", .place = "dev", .text = "hi"))),
+    SAID("each line of a message in history says so",
+         "2023-11-14 22:13 Alice: a\n2023-11-14 22:13 Alice: \n2023-11-14 22:13 Alice: Bob: b",
+         .kind = REPLY_HISTORY, .room = "dev",
+         EVENTS(ONE(.id = ID, .from = "Alice", .place = "dev", .text = "a\n\nBob: b"))),
+    SAID("history without messages", "Nothing was said in dev that is kept.", .kind = REPLY_HISTORY,
+         .room = "dev"),
     SAID("a room entered", "You are in dev now.", .kind = REPLY_ENTERED, .room = "dev"),
     SAID("a room entered whose people were counted", "You are in dev now. 2 people are here: Alice, Bob.",
          .kind = REPLY_ENTERED, .room = "dev", .count = 2, NAMES("Alice", "Bob")),
     SAID("a room left", "You have left dev.", .kind = REPLY_EXITED, .room = "dev"),
     SAID("goodbye", "Goodbye!", .kind = REPLY_GOODBYE),
-    SAID("a gap in a room", "Some of what was said in dev is missing here: it is not kept any more.",
-         .kind = REPLY_GAP, .room = "dev"),
-    SAID("a gap in what was said to oneself",
-         "Some of what was said to you alone is missing here: it is not kept any more.", .kind = REPLY_GAP),
+    SAID("a gap in a room", "Some of what was said in dev is missing here.", .kind = REPLY_GAP,
+         .room = "dev"),
+    SAID("a gap in what was said to oneself", "Some of what was said to you alone is missing here.",
+         .kind = REPLY_GAP),
     SAID("an error may have a sentence of its own", "The name Bob is taken.", .kind = REPLY_ERROR,
          .error = ERROR_USERNAME_TAKEN, .text = "The name Bob is taken."),
     SAID("an ack is silent", "", .kind = REPLY_ACK, .id = 7),
     SAID("a pong is silent", "", .kind = REPLY_PONG),
     cmocka_unit_test(help_names_commands_that_there_are),
-    cmocka_unit_test(help_shows_nothing_that_there_is_not),
+    cmocka_unit_test(help_shows_history_and_how_to_register),
     cmocka_unit_test(every_error_is_its_sentence),
 };
 

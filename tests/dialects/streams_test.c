@@ -51,6 +51,12 @@ static const char *const fragments[] = {
     "{\"command\":\"MESSAGE\",\"text\":\"\\u00e4\",\"to\":\"bob\"}",
     "{\"command\":\"LEAVE\"}{\"command\":\"LEAVE\",\"room\":\"dev\"}",
     "{\"command\":\"FLY\",\"ref\":\"q\"}",
+    "{\"type\":\"register\",\"password\":\"p\",\"old\":\"q\"}",
+    "{\"type\":\"history\",\"limit\":5,\"before\":\"17\"}{\"type\":\"history\",\"limit\":-1}",
+    "{\"type\":\"read\",\"with\":\"Bob\",\"id\":\"17\"}",
+    "{\"command\":\"HISTORY\",\"with\":\"bob\"}{\"command\":\"REGISTER\",\"password\":7}",
+    "HISTORY 5\nREGISTER secret\n",
+    "/history 5\n/register secret\n",
     "LOGIN naman secret\r\n",
     "MSG  two  words \n",
     "msg x\r\n",
@@ -87,6 +93,8 @@ static const struct gob {
     GOB("\x0d\xff\x85\2\1\2\xff\x86\0\1\xff\x86\0\0"),
     GOB("\x0c\xff\x82\1\2\1\5"
         "alice\0"),
+    GOB("\x14\xff\x82\1\2\1\5"
+        "alice\1\6secret\0"),
     GOB("\x0a\xff\x82\3\5hello\0"),
     GOB("\x05\xff\x82\1\4\0"),
     GOB("\3\xff\x82\0"),

@@ -10,9 +10,10 @@
 #include <event2/buffer.h>
 
 static const char *const verbs[VERBS] = {
-    [VERB_LOGIN] = "LOGIN", [VERB_CHAT] = "CHAT",     [VERB_JOIN] = "JOIN", [VERB_MOVE] = "MOVE",
-    [VERB_LEAVE] = "LEAVE", [VERB_LOGOUT] = "LOGOUT", [VERB_WHO] = "WHO",   [VERB_ROOMS] = "ROOMS",
-    [VERB_PING] = "PING",   [VERB_DIRECT] = "DIRECT", [VERB_HELP] = "HELP",
+    [VERB_LOGIN] = "LOGIN",     [VERB_CHAT] = "CHAT",     [VERB_JOIN] = "JOIN", [VERB_MOVE] = "MOVE",
+    [VERB_LEAVE] = "LEAVE",     [VERB_LOGOUT] = "LOGOUT", [VERB_WHO] = "WHO",   [VERB_ROOMS] = "ROOMS",
+    [VERB_PING] = "PING",       [VERB_DIRECT] = "DIRECT", [VERB_HELP] = "HELP", [VERB_REGISTER] = "REGISTER",
+    [VERB_HISTORY] = "HISTORY", [VERB_READ] = "READ",
 };
 
 uint64_t random_next(uint64_t *state)
@@ -41,11 +42,17 @@ static void write_request(FILE *out, const struct request *request)
     fputs(verbs[request->verb], out);
     write_value(out, "name", request->name);
     write_value(out, "password", request->password);
+    write_value(out, "old", request->old);
     write_value(out, "key", request->key);
     write_value(out, "room", request->room);
     write_value(out, "to", request->to);
     write_value(out, "text", request->text);
     write_value(out, "since", request->since);
+    write_value(out, "before", request->before);
+    write_value(out, "with", request->with);
+    write_value(out, "id", request->id);
+    if (request->limit)
+        fprintf(out, " limit=%ld", request->limit);
     if (request->echo)
         fputs(" echo", out);
     write_value(out, "ref", request->ref);
