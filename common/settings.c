@@ -122,6 +122,8 @@ static const struct setting table[] = {
      "The PostgreSQL database, as a libpq connection URI."},
     {"POSTGRES_PASSWORD", PROGRAM_STORE, SECRET(postgres_password), "", 0, 0, NULL, "",
      "Password of the PostgreSQL role."},
+    {"RETENTION_DAYS", PROGRAM_STORE, NUMBER(retention_days), "0", 0, 36500, NULL, "",
+     "Months of the history all of whose days are older than this many days are dropped. 0: none is."},
     {"HEALTH_FILE", PROGRAM_STORE, TEXT(health_file), "", 0, 0, NULL, "",
      "A file that the store touches every second while Redis and PostgreSQL both answer. Empty: none."},
     {"STORE_LISTEN", PROGRAM_STORE, TEXT(store_listen), "127.0.0.1:7400", 0, 0, good_store_listen,

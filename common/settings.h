@@ -29,6 +29,7 @@ struct settings {
     char *guests;       /* "allow" or "deny" */
     char *log_level;
     long login_timeout;   /* seconds */
+    long retention_days;  /* 0: history is kept for ever */
     long rate;            /* requests a second */
     long burst;           /* requests */
     long notice_max;      /* members */

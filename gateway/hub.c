@@ -690,6 +690,13 @@ event_id hub_newest(const struct room *room)
     return room->target;
 }
 
+void hub_read_newest(struct room *room, uint64_t token)
+{
+    wait_for(room, token);
+    if (room->state == ROOM_LIVE)
+        look_up_one(room);
+}
+
 void hub_let_go(struct room *room)
 {
     if (--room->holds > 0 || room->head || room->behind || room->idle)

@@ -86,6 +86,12 @@ struct room *hub_hold_inbox(struct hub *hub, const char *name, uint64_t token, b
  * on enters with it as `since`. */
 event_id hub_newest(const struct room *room);
 
+/*
+ * Asks Redis once more for the newest id of a room that is held and was ready, for somebody who has seen a
+ * newer one on another gateway; ops->room_ready(token) follows.
+ */
+void hub_read_newest(struct room *room, uint64_t token);
+
 void hub_let_go(struct room *room);
 
 /*

@@ -40,6 +40,7 @@ static bool read_room(struct session *session, const struct request *request, co
                       char *room)
 {
     session->since = 0;
+    session->is_ahead = false;
     if (!room_fold(request->room ? request->room : fallback, room)) {
         reject(session, request, ERROR_ROOM_INVALID, NULL);
         return false;

@@ -329,6 +329,11 @@ void session_room_ready(struct session *session, bool good)
         refuse_room(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
+    if (session->since > hub_newest(session->room) && !session->is_ahead) {
+        session->is_ahead = true; /* another gateway told it something that has not come here yet */
+        hub_read_newest(session->room, session->serial);
+        return;
+    }
     if (session->doing == DOING_LOGIN && !session->inbox_room) {
         bool live = false;
 

@@ -122,6 +122,7 @@ struct session {
     enum verb verb;          /* of the request under way */
     struct room *room;       /* being entered: held */
     event_id since;          /* to go on from there */
+    bool is_ahead;           /* `since` is above what the room knew: its newest id was read again */
     struct room *inbox_room; /* the same at log-in, for the inbox */
     event_id inbox_since;
     long unread; /* directs, at log-in */

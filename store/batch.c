@@ -9,9 +9,11 @@
 
 static const char insert_sql[] =
     "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"
-    " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text)"
-    " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text"
-    " from unnest($4, $5, $6, $7, $8, $9) as b(id, prev, room, recipient, sender, text)"
+    " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text, recipient_holder,"
+    " sender_holder)"
+    " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text, nullif(whom, ''),"
+    " nullif(by, '')"
+    " from unnest($4, $5, $6, $7, $8, $9, $10, $11) as b(id, prev, room, recipient, sender, text, whom, by)"
     " where exists (select 1 from moved) on conflict do nothing returning 1)"
     " select (select count(*) from moved), (select count(*) from stored)";
 
@@ -73,25 +75,30 @@ static enum answer resolve_names(struct part *part)
 /*
  * Makes the months that are needed.  What is not beyond the cursor was stored once; if its month is older
  * than all that are kept, it was dropped on purpose and does not come back because the log still has it.
+ * `changed`: a month was made, or an entry dropped, so that what was refused may be taken now.
  */
-static enum answer make_months(struct part *part, bool *made)
+static enum answer make_months(struct part *part, bool *changed)
 {
     struct months *months = &part->history->months;
     enum answer answer = ANSWER_OK;
 
-    *made = false;
+    *changed = false;
     for (size_t i = 0; i < part->n && answer == ANSWER_OK; i++) {
         struct entry *entry = &part->entries[i];
-        bool is_new;
+        bool is_new = false, was_stored = entry->has_id && entry->id <= part->lane->cursor;
 
         if (!is_event(entry))
             continue;
-        if (entry->id <= part->lane->cursor && entry->id < months->oldest) {
-            entry->is_dropped = true;
+        if (was_stored && !months_known(months, entry->id))
+            answer = months_look(months, part->history->database);
+        if (answer != ANSWER_OK)
+            break;
+        if (was_stored && entry->id < months->oldest) {
+            entry->is_dropped = *changed = true;
             continue;
         }
         answer = months_make(months, part->history->database, entry->id, &is_new);
-        *made |= is_new;
+        *changed |= is_new;
     }
     return answer;
 }
@@ -109,7 +116,7 @@ static event_id last_id(const struct part *part)
 static void fill_arguments(struct part *part)
 {
     struct arguments *arguments = &part->arguments;
-    int ids, prevs, rooms, recipients, senders, texts;
+    int ids, prevs, rooms, recipients, senders, texts, whoms, bys;
 
     arguments_init(arguments);
     arguments_number(arguments, part->lane->number);
@@ -121,6 +128,8 @@ static void fill_arguments(struct part *part)
     recipients = arguments_numbers(arguments);
     senders = arguments_numbers(arguments);
     texts = arguments_texts(arguments);
+    whoms = arguments_texts(arguments);
+    bys = arguments_texts(arguments);
     part->has_records = false;
     for (size_t i = 0; i < part->n; i++) {
         const struct entry *entry = &part->entries[i];
@@ -134,6 +143,8 @@ static void fill_arguments(struct part *part)
         arguments_add_number(arguments, recipients, entry->recipient);
         arguments_add_number(arguments, senders, entry->sender);
         arguments_add_text(arguments, texts, entry->event->text);
+        arguments_add_text(arguments, whoms, entry->event->direct ? entry->event->whom : "");
+        arguments_add_text(arguments, bys, entry->event->direct ? entry->event->by : "");
     }
     part->rows = arguments_length(arguments, ids);
 }
@@ -217,12 +228,12 @@ static enum answer try_once(struct part *part)
     return answer;
 }
 
-/* A month may have gone since it was seen (23514 says that, and other things): then it is made, and all tried
- * again. */
+/* A month may have gone since it was seen (23514 says that, and other things): then it is made, or what it
+ * had is left out, and all is tried again. */
 static enum answer try_part(struct part *part)
 {
-    bool made;
-    enum answer answer = make_months(part, &made), again;
+    bool changed;
+    enum answer answer = make_months(part, &changed), again;
 
     if (answer == ANSWER_OK)
         answer = try_once(part);
@@ -230,10 +241,10 @@ static enum answer try_part(struct part *part)
         return answer;
     again = months_init(&part->history->months, part->history->database);
     if (again == ANSWER_OK)
-        again = make_months(part, &made);
+        again = make_months(part, &changed);
     if (again != ANSWER_OK)
         return again;
-    return made ? try_once(part) : answer;
+    return changed ? try_once(part) : answer;
 }
 
 /* Halves what was refused until what is refused stands alone, and goes to quarantine. */

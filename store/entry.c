@@ -61,6 +61,8 @@ static bool check_direct(struct entry *entry, unsigned lane, const char *chain)
         return refuse(entry, "the chain is not the recipient's");
     if (lane_of(entry->recipient_key) != lane)
         return refuse(entry, "the recipient belongs to another lane");
+    if (strlen(entry->event->whom) > SESSION_MAX_BYTES || strlen(entry->event->by) > SESSION_MAX_BYTES)
+        return refuse(entry, "a holder's name is too long");
     entry->kind = ENTRY_DIRECT;
     return true;
 }

@@ -5,6 +5,7 @@
 
 #include "health.h"
 #include "log.h"
+#include "retention.h"
 #include "roster.h"
 #include "server.h"
 #include "wait.h"
@@ -19,6 +20,7 @@ struct ingest {
     struct server servers[REDIS_SERVERS_MAX];
     size_t server_count;
     struct health health;
+    struct retention retention;
     bool is_ready;      /* and was logged */
     int64_t roster_due; /* when Redis' list of accounts is made equal again; 0: it is */
 };
@@ -29,6 +31,7 @@ static bool init(struct ingest *ingest, const struct settings *settings)
 
     *ingest = (struct ingest){.settings = settings};
     health_init(&ingest->health, settings->health_file);
+    retention_init(&ingest->retention, settings->retention_days);
     ingest->server_count = redis_addresses(settings->redis_url, addresses);
     assert(ingest->server_count > 0); /* settings_init has seen to it */
     for (size_t i = 0; i < ingest->server_count; i++)
@@ -157,6 +160,8 @@ static void turn(struct ingest *ingest)
     }
     if (database_is_up(database) && is_ready(ingest))
         health_note(&ingest->health, database);
+    if (database_is_up(database) && is_ready(ingest))
+        retention_run(&ingest->retention, &ingest->history, ingest->servers, ingest->server_count);
     if (!ingest->is_ready && database_is_up(database) && is_ready(ingest)) {
         log_info("ready", "servers=%zu lanes=%d", ingest->server_count, LANES);
         ingest->is_ready = true;

@@ -20,7 +20,7 @@ static unsigned month_of(event_id id)
     return month >= 0 && month < MONTHS_MAX ? (unsigned)month : 0;
 }
 
-static enum answer ask_oldest(struct months *months, struct database *database)
+enum answer months_look(struct months *months, struct database *database)
 {
     PGresult *rows;
     enum answer answer;
@@ -36,44 +36,82 @@ static enum answer ask_oldest(struct months *months, struct database *database)
 enum answer months_init(struct months *months, struct database *database)
 {
     memset(months->known, 0, sizeof months->known);
-    return ask_oldest(months, database);
+    return months_look(months, database);
 }
 
-static void tell(event_id id)
+bool months_known(const struct months *months, event_id id)
+{
+    return months->known[month_of(id)];
+}
+
+event_id months_next(event_id id)
+{
+    struct tm tm = {.tm_mday = 1};
+    unsigned month = month_of(id) + 1;
+
+    tm.tm_year = 70 + (int)month / 12;
+    tm.tm_mon = (int)month % 12;
+    return id_make((uint64_t)timegm(&tm) * 1000, 0, 0);
+}
+
+static void tell(const char *event, event_id id)
 {
     char month[ID_TEXT_MAX];
 
     id_to_time(id, month);
     month[strlen("2025-01")] = '\0';
-    log_info("month_made", "month=%s", month);
+    log_info(event, "month=%s", month);
+}
+
+/* Runs a function of the schema that takes an id and says whether it did something. */
+static enum answer call(struct database *database, const char *sql, event_id id, bool *done)
+{
+    struct arguments arguments;
+    PGresult *rows;
+    enum answer answer;
+
+    arguments_init(&arguments);
+    arguments_number(&arguments, (int64_t)id);
+    answer = database_run(database, sql, &arguments, &rows);
+    arguments_finish(&arguments);
+    if (answer != ANSWER_OK)
+        return answer;
+    *done = PQgetvalue(rows, 0, 0)[0] == 't';
+    PQclear(rows);
+    return ANSWER_OK;
 }
 
 enum answer months_make(struct months *months, struct database *database, event_id id, bool *made)
 {
-    struct arguments arguments;
-    PGresult *rows;
     enum answer answer;
     bool is_new;
 
     if (made)
         *made = false;
-    if (months->known[month_of(id)])
+    if (months_known(months, id))
         return ANSWER_OK;
-    arguments_init(&arguments);
-    arguments_number(&arguments, (int64_t)id);
-    answer = database_run(database, "select make_month($1)", &arguments, &rows);
-    arguments_finish(&arguments);
+    answer = call(database, "select make_month($1)", id, &is_new);
     if (answer != ANSWER_OK)
         return answer;
-    is_new = PQgetvalue(rows, 0, 0)[0] == 't';
-    PQclear(rows);
     months->known[month_of(id)] = true;
     if (made)
         *made = is_new;
     if (!is_new)
         return ANSWER_OK;
-    tell(id);
-    return ask_oldest(months, database);
+    tell("month_made", id);
+    return months_look(months, database);
+}
+
+enum answer months_drop(struct months *months, struct database *database, event_id id, bool *dropped)
+{
+    enum answer answer = call(database, "select drop_month($1)", id, dropped);
+
+    if (answer != ANSWER_OK)
+        return answer;
+    months->known[month_of(id)] = false;
+    if (*dropped)
+        tell("month_dropped", id);
+    return months_look(months, database);
 }
 
 enum answer months_make_ahead(struct months *months, struct database *database)

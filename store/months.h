@@ -20,9 +20,24 @@ struct months {
 /* Forgets what is known and asks which month is the oldest. */
 enum answer months_init(struct months *months, struct database *database);
 
+/* Asks again which month is the oldest: another store may have dropped some. */
+enum answer months_look(struct months *months, struct database *database);
+
+/* True if the month of `id` was there when last seen. */
+bool months_known(const struct months *months, event_id id);
+
+/* The first id of the month after that of `id`. */
+event_id months_next(event_id id);
+
 /* Makes the month of `id` unless it is known to be there.  `made` (may be NULL): whether that was necessary.
  */
 enum answer months_make(struct months *months, struct database *database, event_id id, bool *made);
+
+/*
+ * Drops the month of `id`; `dropped`: whether it was there, and over.  ANSWER_FAILED if somebody reads it, or
+ * too much else: to be tried again later.
+ */
+enum answer months_drop(struct months *months, struct database *database, event_id id, bool *dropped);
 
 /* Makes the current month and the two after it. */
 enum answer months_make_ahead(struct months *months, struct database *database);

@@ -32,6 +32,7 @@ bool server_connect(struct server *server, const char *password)
         lane_become(server->lanes[i], LANE_UNKNOWN);
     server->was_looked_at = server->is_asked = server->told_trim = server->told_foreign = false;
     server->look_due = 0;
+    server->forgotten = 0;
     return true;
 }
 
@@ -146,20 +147,19 @@ static void settle(struct server *server, struct history *history, struct lane *
     start(history, lane, cursor, sight->trimmed);
 }
 
-/* Trims one lane; a Redis that refuses is told of once, and goes on being read. */
-static void trim(struct server *server, struct lane *lane, uint64_t clock)
+/* Trims one lane up to `id`; a Redis that refuses is told of once, and goes on being read. */
+static bool trim_to(struct server *server, struct lane *lane, event_id id)
 {
     char stream[ID_TEXT_MAX];
     redisReply *reply;
-    event_id id;
+    bool done;
 
-    if (lane->state != LANE_ACTIVE || !lane_trim_point(lane, clock, &id))
-        return;
     reply = link_call(&server->link, "FCALL %s 1 " LANE_KEY_FORMAT " %s", FUNCTION("trim"), lane->number,
                       id_to_stream(id, stream));
     if (!reply)
-        return;
-    if (reply->type != REDIS_REPLY_ERROR) {
+        return false;
+    done = reply->type != REDIS_REPLY_ERROR;
+    if (done) {
         lane_trimmed(lane, id);
     } else if (strncmp(reply->str, "READONLY", 8) == 0) {
         link_drop(&server->link, reply->str);
@@ -170,6 +170,51 @@ static void trim(struct server *server, struct lane *lane, uint64_t clock)
         server->told_trim = true;
     }
     freeReplyObject(reply);
+    return done;
+}
+
+static void trim(struct server *server, struct lane *lane, uint64_t clock)
+{
+    event_id id;
+
+    if (lane->state == LANE_ACTIVE && lane_trim_point(lane, clock, &id))
+        trim_to(server, lane, id);
+}
+
+/* Takes out of a lane's log what is stored up to `until`.  True if nothing is left up to there. */
+static bool forget_in(struct server *server, struct lane *lane, event_id until, event_id cursor)
+{
+    char stream[ID_TEXT_MAX];
+    redisReply *reply;
+    bool done;
+
+    if (lane->state != LANE_ACTIVE && lane->state != LANE_STANDBY)
+        return false;
+    if (cursor > 0 && !trim_to(server, lane, cursor < until ? cursor : until))
+        return false;
+    reply = link_call(&server->link, "XRANGE " LANE_KEY_FORMAT ":log - %s COUNT 1", lane->number,
+                      id_to_stream(until, stream));
+    done = !is_trouble(server, reply) && reply->type == REDIS_REPLY_ARRAY && reply->elements == 0;
+    freeReplyObject(reply);
+    return done;
+}
+
+/* Empties the logs up to `forget`.  The cursors are PostgreSQL's: another store may ingest the lanes. */
+static void forget(struct server *server, struct history *history)
+{
+    event_id cursors[LANES] = {0};
+    bool done = true;
+
+    if (server->forget <= server->forgotten)
+        return;
+    if (history_cursors(history, cursors) != ANSWER_OK) {
+        database_close(history->database);
+        return;
+    }
+    for (size_t i = 0; i < server->lane_count && done; i++)
+        done = forget_in(server, server->lanes[i], server->forget, cursors[server->lanes[i]->number]);
+    if (done)
+        server->forgotten = server->forget;
 }
 
 void server_look(struct server *server, struct history *history)
@@ -193,6 +238,7 @@ void server_look(struct server *server, struct history *history)
         settle(server, history, server->lanes[i], &sights[i], cursors);
         trim(server, server->lanes[i], clock);
     }
+    forget(server, history);
     server->was_looked_at = true;
 }
 

@@ -21,6 +21,8 @@ struct server {
     int64_t asked_until; /* ... and overdue then */
     int64_t look_due;
     bool told_trim, told_foreign; /* already logged */
+    event_id forget;              /* a look takes out of the logs what is stored up to here; 0: nothing */
+    event_id forgotten;           /* up to here the logs were found to be empty */
 };
 
 /* Connects if that is due.  False if the server is not connected. */

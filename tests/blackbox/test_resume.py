@@ -1,5 +1,7 @@
 """`since`: who comes back sees what was missed, once and in order, and then what is new."""
 
+from links import Link, Loop, channel
+
 
 def texts(client, count, **fields):
     return [client.expect(type="message", **fields)["data"] for _ in range(count)]
@@ -105,3 +107,32 @@ def test_a_since_of_another_lane_or_no_id_at_all_is_refused(hubbub):
         client.send({"type": "join", "data": "lane-bob", "room": "lane-room", "since": since})
         client.expect_error("bad-request")
     client.sync()
+
+
+def test_who_comes_to_a_gateway_that_lags_hears_nothing_again(make_hubbub):
+    hubbub = make_hubbub()
+    loop, gateway = Loop(), hubbub.gateways[1]
+    link = Link("g2-redis", hubbub.taken.take(), hubbub.redis.port, redis=True)
+    loop.run(link.start())
+    gateway.stop()
+    gateway.settings["HUBBUB_REDIS_URL"] = f"redis://127.0.0.1:{link.port}"
+    gateway.start()
+    alice, carol, bob = hubbub.json("alice", 1), hubbub.json("carol", 1, key="c"), hubbub.json("bob", 2)
+    say(alice, "heard everywhere")
+    for one in (bob, carol):
+        one.expect(type="message", data="heard everywhere")
+    loop.call(link.swallow, channel("lobby"))
+    say(alice, "heard on one gateway")
+    seen = carol.expect(type="message", data="heard on one gateway")["id"]
+    assert link.swallowed == 1
+    back = hubbub.json("carol", 2, key="c", since=seen)
+    assert back.welcome["id"] == seen
+    assert texts(bob, 1) == ["heard on one gateway"]  # now its gateway knows that it lacks something
+    loop.call(link.flow)
+    say(alice, "heard again everywhere")
+    assert texts(back, 1) == texts(bob, 1) == ["heard again everywhere"]
+    assert len(back.has(type="message")) == 1
+    assert not back.has(type="gap") and not bob.has(type="gap")
+    hubbub.stop()
+    loop.run(link.stop())
+    loop.stop()

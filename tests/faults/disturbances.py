@@ -11,7 +11,7 @@ import os
 import signal
 import time
 
-from installation import channel
+from links import channel
 from services import Postgres, Program, inside
 
 MEAN_PAUSE = 2.0      # seconds between the beginnings of two disturbances

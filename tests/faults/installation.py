@@ -1,44 +1,13 @@
 """installation: three gateways behind haproxy, two stores, Redis and PostgreSQL, with a link between all that talk."""
 
-import asyncio
-import binascii
 import os
 import string
-import threading
 
 from hubbub import DIALECTS, ROOT, Hubbub
-from links import Link
+from links import Link, Loop
 from services import Haproxy
 
 GATEWAYS, STORES = 3, 2
-LANES = 8
-
-
-def channel(room):
-    return f"hubbub:{{{binascii.crc_hqx(room.encode(), 0) % LANES}}}:room:{room}"
-
-
-class Loop:
-    """An asyncio loop in a thread of its own."""
-
-    def __init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-
-    def run(self, coroutine, seconds=60):
-        """Waits for the coroutine, which runs there; returns what it does."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
-
-    def call(self, function, *arguments):
-        async def do():
-            return function(*arguments)
-
-        return self.run(do())
-
-    def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
 
 
 class Installation(Hubbub):

@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../blackbox"), os.path.join(HERE, "../../deploy")]
 sys.dont_write_bytecode = True
 
-ROOMS = ["lobby", "kitchen", "garage", "attic"]
+ROOMS = ["lobby", "kitchen", "garden", "balcony"]  # each in a lane of its own
 SETTLE_SECONDS = 90   # until everybody is back and every chat is answered
 RATE = 100            # chats a second, of all together
 COUNTED = {"fill": "fills", "room_deaf": "rooms found deaf", "redis_lost": "links lost",

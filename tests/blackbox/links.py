@@ -1,14 +1,22 @@
 """links: TCP proxies between the parts, which cut, stall and refuse, and swallow what is published in one channel.
 
-All of them live in one asyncio loop; everything here runs in it.
+All of them live in one asyncio loop, a Loop's; everything that a link does runs in it.
 """
 
 import asyncio
+import binascii
 import socket
 import struct
+import threading
 
 WAYS = ("up", "down")  # towards whom the link leads, and back from there
 CHUNK = 65536
+LANES = 8
+
+
+def channel(room):
+    """In which Redis publishes what is said in a room."""
+    return f"hubbub:{{{binascii.crc_hqx(room.encode(), 0) % LANES}}}:room:{room}"
 
 
 def end_of_reply(data, at):
@@ -141,3 +149,26 @@ class Link:
     async def stop(self):
         self.server.close()
         self.cut()
+
+
+class Loop:
+    """An asyncio loop in a thread of its own."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, coroutine, seconds=60):
+        """Waits for the coroutine, which runs there; returns what it does."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(seconds)
+
+    def call(self, function, *arguments):
+        async def do():
+            return function(*arguments)
+
+        return self.run(do())
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
