@@ -9,7 +9,7 @@
  *     bits: how many log-ins are refused before one succeeds (the lowest two); whether pieces are looked at
  *     twice, as when a request has been answered; whether spaces of what is said become newlines, as only
  *     some dialects can say them; whether an asterisk and a byte stand for 1024 of that byte, by which short
- *     inputs meet the limits
+ *     inputs meet the limits; whether a name needs a password
  *
  * The stream is played as session.c does it, in one piece and in many; both must say the same.  What is
  * understood is answered, and what may be said is said, so that the encoders meet what clients make up.
@@ -35,7 +35,7 @@ struct header {
     size_t most, silence;
     uint64_t seed;
     unsigned refusals;
-    bool twice, spread, repeat;
+    bool twice, spread, repeat, passwords;
 };
 
 /* One play of a stream. */
@@ -112,13 +112,13 @@ static bool ends_with(const char *bytes, size_t len, const char *end)
     return len >= strlen(end) && memcmp(bytes + len - strlen(end), end, strlen(end)) == 0;
 }
 
-/* What goes out as it is are lines of text, safe for a terminal; a greeting may be said again behind them. */
+/* What goes out as it is are lines of text, safe for a terminal; who greets may ask behind them. */
 static void check_lines(const struct dialect *dialect, const char *bytes, size_t len)
 {
     if (len == 0)
         return;
     REQUIRE(text_is_utf8(bytes, len));
-    REQUIRE(ends_with(bytes, len, "\n") || (dialect->greeting && ends_with(bytes, len, dialect->greeting)));
+    REQUIRE(ends_with(bytes, len, "\n") || (dialect->greeting && ends_with(bytes, len, ": ")));
     for (size_t i = 0; i < len; i++)
         REQUIRE((unsigned char)bytes[i] >= ' ' || bytes[i] == '\n' || bytes[i] == '\t');
 }
@@ -159,6 +159,15 @@ static void refuse(struct play *play, const struct request *request, enum error_
                                 .text = text ? text : error_sentence(error)});
 }
 
+/* The same for a log-in that was begun. */
+static void refuse_login(struct play *play, const struct request *request, enum error_code error,
+                         const char *text)
+{
+    if (play->dialect->refused)
+        play->dialect->refused(play->codec, error);
+    refuse(play, request, error, text);
+}
+
 static void grant(struct play *play, const struct request *request, enum reply_kind kind)
 {
     const char *const names[] = {play->name, "Bob"};
@@ -173,9 +182,32 @@ static void grant(struct play *play, const struct request *request, enum reply_k
                                 .gateway = "g1",
                                 .id = AN_ID,
                                 .count = 3,
+                                .unread = 70000,
                                 .names = names,
                                 .counts = counts,
                                 .n_names = 2});
+}
+
+/* The reply's page of the past, in which what the client has said is: not where that has so many lines that
+ * what its dialect writes of it would be longer than what it reads. */
+static void grant_history(struct play *play, const struct request *request)
+{
+    bool few = text_lines(play->text) <= 8;
+    struct event said = {
+        .id = AN_ID, .from = *play->name ? play->name : "Bob", .text = few ? play->text : "x"};
+    struct event heard = {.id = AN_ID + 1, .from = "Bob", .text = "hello\nyou"};
+
+    said.direct = heard.direct = request->with;
+    said.place = heard.place = request->with ? "Bob" : play->room;
+    reply(play, &(struct reply){.kind = REPLY_HISTORY,
+                                .verb = request->verb,
+                                .ref = request->ref,
+                                .word = request->word,
+                                .name = request->with ? "Bob" : NULL,
+                                .room = request->with ? NULL : play->room,
+                                .events = (struct event *const[]){&said, &heard},
+                                .n_events = request->limit ? 2 : 0,
+                                .more = request->limit == 1});
 }
 
 static void notice(struct play *play, bool joined)
@@ -258,11 +290,16 @@ static void write_request(const struct play *play, enum decoded decoded, const s
             request->echo ? " echo" : "");
     write_value(play, "name", request->name);
     write_value(play, "password", request->password);
+    write_value(play, "old", request->old);
     write_value(play, "key", request->key);
     write_value(play, "room", request->room);
     write_value(play, "to", request->to);
     write_value(play, "text", request->text);
     write_value(play, "since", request->since);
+    write_value(play, "before", request->before);
+    write_value(play, "with", request->with);
+    write_value(play, "id", request->id);
+    fprintf(play->record, " limit=%ld", request->limit);
     write_value(play, "word", request->word);
     write_value(play, "ref", request->ref);
     write_value(play, "reason", request->reason);
@@ -284,6 +321,9 @@ static void check_request(enum decoded decoded, const struct request *request)
     REQUIRE(request->name || request->verb != VERB_LOGIN);
     REQUIRE(request->text || (request->verb != VERB_CHAT && request->verb != VERB_DIRECT));
     REQUIRE(request->to || request->verb != VERB_DIRECT);
+    REQUIRE(request->password || request->verb != VERB_REGISTER);
+    REQUIRE((request->with && request->id) || request->verb != VERB_READ);
+    REQUIRE(request->limit >= 0);
     REQUIRE(request->room ||
             (request->verb != VERB_JOIN && request->verb != VERB_MOVE && request->verb != VERB_LEAVE));
 }
@@ -296,10 +336,14 @@ static void log_in(struct play *play, const struct request *request)
         refuse(play, request, ERROR_USERNAME_INVALID, NULL);
     } else if (!room_fold(request->room ? request->room : LOBBY, play->room)) {
         refuse(play, request, ERROR_ROOM_INVALID, NULL);
+    } else if (play->header.passwords && !request->password) {
+        refuse_login(play, request, ERROR_PASSWORD_REQUIRED, NULL);
+    } else if (request->password && !*request->password) {
+        refuse_login(play, request, ERROR_AUTH_FAILED, NULL);
     } else if (play->log_ins < play->header.refusals) {
         play->log_ins++;
         snprintf(text, sizeof text, "The name %s is taken.", request->name);
-        refuse(play, request, ERROR_USERNAME_TAKEN, text);
+        refuse_login(play, request, ERROR_USERNAME_TAKEN, text);
     } else {
         strcpy(play->name, request->name);
         play->logged_in = true;
@@ -318,6 +362,7 @@ static void chat(struct play *play, const struct request *request)
     for (char *at = play->text; play->header.spread && *at; at++)
         *at = *at == ' ' ? '\n' : *at;
     if (!text_clean(play->text)) {
+        *play->text = '\0';
         refuse(play, request, ERROR_BAD_REQUEST, NULL);
     } else if (request->to && !name_fold(request->to, folded)) {
         refuse(play, request, ERROR_NO_SUCH_USER, NULL);
@@ -341,11 +386,10 @@ static void enter_or_leave(struct play *play, const struct request *request)
 
 static void answer(struct play *play, const struct request *request)
 {
-    static const enum reply_kind kinds[VERBS] = {[VERB_LOGOUT] = REPLY_GOODBYE,
-                                                 [VERB_WHO] = REPLY_WHO,
-                                                 [VERB_ROOMS] = REPLY_ROOMS,
-                                                 [VERB_PING] = REPLY_PONG,
-                                                 [VERB_HELP] = REPLY_HELP};
+    static const enum reply_kind kinds[VERBS] = {
+        [VERB_LOGOUT] = REPLY_GOODBYE, [VERB_WHO] = REPLY_WHO,     [VERB_REGISTER] = REPLY_REGISTERED,
+        [VERB_READ] = REPLY_READ,      [VERB_ROOMS] = REPLY_ROOMS, [VERB_PING] = REPLY_PONG,
+        [VERB_HELP] = REPLY_HELP};
     bool any_time = request->verb == VERB_LOGOUT || request->verb == VERB_PING || request->verb == VERB_HELP;
 
     if (!any_time && (request->verb == VERB_LOGIN) == play->logged_in)
@@ -356,6 +400,8 @@ static void answer(struct play *play, const struct request *request)
         chat(play, request);
     else if (request->verb == VERB_JOIN || request->verb == VERB_MOVE || request->verb == VERB_LEAVE)
         enter_or_leave(play, request);
+    else if (request->verb == VERB_HISTORY)
+        grant_history(play, request);
     else
         grant(play, request, kinds[request->verb]);
 }
@@ -493,7 +539,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                              .refusals = bytes[3] & 3,
                              .twice = bytes[3] & 4,
                              .spread = bytes[3] & 8,
-                             .repeat = bytes[3] & 16};
+                             .repeat = bytes[3] & 16,
+                             .passwords = bytes[3] & 32};
     plain = header;
     plain.most = 0;
     plain.twice = false;
