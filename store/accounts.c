@@ -1,27 +1,111 @@
 #include "accounts.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sodium.h>
 
+#include "attempts.h"
+#include "functions.h"
+#include "log.h"
+#include "name.h"
+#include "roster.h"
+
+#define SESSION_BYTES 128
+#define ADDRESS_BYTES 64
+
+/* Who changes whether a name is an account; see also ROSTER_SHARE. */
+#define NAME_LOCK "1752523363, hashtext($1)"
+
 struct accounts {
     const struct settings *settings;
+    struct attempts *attempts;
+    char nobody[crypto_pwhash_STRBYTES]; /* a hash of no password: who is unknown takes as long as who is not
+                                          */
 };
+
+/* What both requests have; borrowed from the request. */
+struct asked {
+    const char *name, *password, *address;
+};
+
+/* An account as PostgreSQL has it. */
+struct account {
+    int64_t number; /* 0: the name is none */
+    char hash[crypto_pwhash_STRBYTES];
+};
+
+enum verdict {
+    RIGHT,
+    WRONG,
+    TROUBLE, /* PostgreSQL, Redis or memory; the request may be asked again */
+};
+
+/* Passwords ---------------------------------------------------------------------------------------------- */
+
+bool password_is_good(const char *password)
+{
+    size_t len = strlen(password);
+
+    return len >= PASSWORD_MIN && len <= PASSWORD_MAX;
+}
+
+static size_t memory(const struct settings *settings)
+{
+    return (size_t)settings->password_memory << 20;
+}
+
+static bool make_hash(const struct settings *settings, const char *password,
+                      char hash[crypto_pwhash_STRBYTES])
+{
+    if (crypto_pwhash_str_alg(hash, password, strlen(password), (unsigned long long)settings->password_ops,
+                              memory(settings), crypto_pwhash_ALG_ARGON2ID13) == 0)
+        return true;
+    log_error("password_not_hashed", "error=%s remedy=%s", strerror(errno), "lower HUBBUB_PASSWORD_MEMORY");
+    return false;
+}
+
+static enum verdict verify(const char *hash, const char *password)
+{
+    errno = 0;
+    if (crypto_pwhash_str_verify(hash, password, strlen(password)) == 0)
+        return RIGHT;
+    if (errno == EINVAL) /* what a mismatch is told by; the rest is memory */
+        return WRONG;
+    log_error("password_not_verified", "error=%s", strerror(errno));
+    return TROUBLE;
+}
 
 struct accounts *accounts_create(const struct settings *settings)
 {
     struct accounts *accounts = calloc(1, sizeof *accounts);
+    unsigned char noise[16];
+    char password[2 * sizeof noise + 1];
 
-    if (accounts)
-        accounts->settings = settings;
-    return accounts;
+    if (!accounts)
+        return NULL;
+    accounts->settings = settings;
+    accounts->attempts = attempts_create();
+    randombytes_buf(noise, sizeof noise);
+    sodium_bin2hex(password, sizeof password, noise, sizeof noise);
+    if (accounts->attempts && make_hash(settings, password, accounts->nobody))
+        return accounts;
+    accounts_destroy(accounts);
+    return NULL;
 }
 
 void accounts_destroy(struct accounts *accounts)
 {
+    if (!accounts)
+        return;
+    attempts_destroy(accounts->attempts);
     free(accounts);
 }
+
+/* Requests ----------------------------------------------------------------------------------------------- */
 
 void accounts_wipe(json_t *request)
 {
@@ -36,12 +120,436 @@ void accounts_wipe(json_t *request)
     json_decref(request);
 }
 
+/* A member that is a text of at most `max` bytes, one at least; else NULL. */
+static const char *text_of(const json_t *request, const char *member, size_t max)
+{
+    const char *text = json_string_value(json_object_get(request, member));
+
+    return text && text[0] && strlen(text) <= max ? text : NULL;
+}
+
+static const char *password_of(const json_t *request, const char *member)
+{
+    const char *password = text_of(request, member, PASSWORD_MAX);
+
+    return password && password_is_good(password) ? password : NULL;
+}
+
+static bool is_folded(const char *name)
+{
+    char folded[NAME_MAX_BYTES];
+
+    return name_fold(name, folded) && strcmp(name, folded) == 0;
+}
+
+static bool understand(const json_t *request, struct asked *asked)
+{
+    asked->name = text_of(request, "name", NAME_MAX_BYTES - 1);
+    asked->password = password_of(request, "password");
+    asked->address = text_of(request, "address", ADDRESS_BYTES);
+    return asked->name && asked->password && asked->address && is_folded(asked->name);
+}
+
+static json_t *answer_account(int64_t number)
+{
+    char text[24];
+    json_t *answer;
+
+    snprintf(text, sizeof text, "%" PRId64, number);
+    answer = json_pack("{s:b,s:s}", "ok", 1, "account", text);
+    if (!answer)
+        abort();
+    return answer;
+}
+
+/* What is said to who is not right. */
+static json_t *answer_verdict(enum verdict verdict)
+{
+    return ask_error(verdict == WRONG ? "auth-failed" : "unavailable");
+}
+
+/* PostgreSQL --------------------------------------------------------------------------------------------- */
+
+/* Runs a statement with up to three texts and a number (0: none); false, and it was logged, if that failed.
+ */
+static bool run(struct worker *worker, const char *sql, const char *const texts[3], int64_t number,
+                PGresult **rows)
+{
+    struct arguments arguments;
+    enum answer answer;
+
+    arguments_init(&arguments);
+    for (int i = 0; i < 3 && texts && texts[i]; i++)
+        arguments_text(&arguments, texts[i]);
+    if (number)
+        arguments_number(&arguments, number);
+    answer = database_run(worker->database, sql, arguments.count > 0 ? &arguments : NULL, rows);
+    arguments_finish(&arguments);
+    if (answer == ANSWER_OK)
+        return true;
+    log_warn("account_failed", "error=%s", database_error(worker->database));
+    return false;
+}
+
+#define TEXTS(...) ((const char *const[3]){__VA_ARGS__})
+
+/* Runs a statement that changes rows; how many, or -1. */
+static int change(struct worker *worker, const char *sql, const char *const texts[3], int64_t number)
+{
+    PGresult *rows;
+    int changed;
+
+    if (!run(worker, sql, texts, number, &rows))
+        return -1;
+    changed = atoi(PQcmdTuples(rows));
+    PQclear(rows);
+    return changed;
+}
+
+/* Ends a transaction without its changes; a connection that cannot do even that is closed. */
+static void roll_back(struct worker *worker)
+{
+    if (database_is_up(worker->database) &&
+        database_run(worker->database, "rollback", NULL, NULL) != ANSWER_OK)
+        database_close(worker->database);
+}
+
+static bool look_up(struct worker *worker, const char *name, struct account *account)
+{
+    PGresult *rows;
+
+    *account = (struct account){0};
+    if (!run(worker, "select account, password_hash from users where name_key = $1 and account is not null",
+             TEXTS(name), 0, &rows))
+        return false;
+    if (PQntuples(rows) == 1) {
+        account->number = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+        snprintf(account->hash, sizeof account->hash, "%s", PQgetvalue(rows, 0, 1));
+    }
+    PQclear(rows);
+    return true;
+}
+
+/* Puts `hash` in the place of the one that was looked up: of two who do that one succeeds. */
+static int replace_hash(struct worker *worker, const char *name, const struct account *account,
+                        const char *hash)
+{
+    return change(
+        worker,
+        "update users set password_hash = $2 where name_key = $1 and password_hash = $3 and account = $4",
+        TEXTS(name, hash, account->hash), account->number);
+}
+
+/* The settings were changed since the password was kept: it is kept anew, now that it is known. */
+static void keep_up(struct worker *worker, const struct asked *asked, const struct account *account)
+{
+    const struct settings *settings = worker->settings;
+    char hash[crypto_pwhash_STRBYTES];
+
+    if (crypto_pwhash_str_needs_rehash(account->hash, (unsigned long long)settings->password_ops,
+                                       memory(settings)) != 0 &&
+        make_hash(settings, asked->password, hash) && replace_hash(worker, asked->name, account, hash) == 1)
+        log_debug("password_rehashed", "name=%s", asked->name);
+}
+
+/* Names that become accounts ----------------------------------------------------------------------------- */
+
+/* Calls register or forget; RIGHT: OK, WRONG: GONE.  `maybe`: it may have been done all the same. */
+static enum verdict tell_redis(struct worker *worker, redisReply *reply, const char *what, bool *maybe)
+{
+    enum verdict verdict = TROUBLE;
+
+    *maybe = !reply;
+    if (!reply)
+        return TROUBLE;
+    if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0)
+        verdict = strcmp(reply->element[0]->str, "OK") == 0 ? RIGHT : WRONG;
+    else
+        log_warn("account_refused", "function=%s error=%s", what,
+                 reply->type == REDIS_REPLY_ERROR ? reply->str : "another answer");
+    freeReplyObject(reply);
+    return verdict;
+}
+
+static enum verdict tell_register(struct worker *worker, const char *name, const char *session,
+                                  int64_t number)
+{
+    enum verdict verdict;
+    bool maybe;
+
+    if (!worker_reach_redis(worker))
+        return TROUBLE;
+    verdict = tell_redis(worker,
+                         link_call(&worker->link, "FCALL %s 1 hubbub:{0} %s %s %" PRId64,
+                                   FUNCTION("register"), name, session, number),
+                         "register", &maybe);
+    if (maybe)
+        roster_want();
+    return verdict;
+}
+
+static enum verdict tell_forget(struct worker *worker, const char *name)
+{
+    enum verdict verdict = TROUBLE;
+    bool maybe;
+
+    if (worker_reach_redis(worker))
+        verdict =
+            tell_redis(worker, link_call(&worker->link, "FCALL %s 1 hubbub:{0} %s", FUNCTION("forget"), name),
+                       "forget", &maybe);
+    if (verdict != RIGHT)
+        roster_want();
+    return verdict;
+}
+
+/* Within the transaction: waits for whoever else changes this name, then sees what it is and takes a number.
+ */
+static bool prepare(struct worker *worker, const char *name, int64_t *number, bool *is_account)
+{
+    PGresult *rows;
+
+    if (!run(worker, ROSTER_SHARE, NULL, 0, NULL) ||
+        !run(worker, "select pg_advisory_xact_lock(" NAME_LOCK ")", TEXTS(name), 0, NULL) ||
+        !run(worker, "select account is not null from users where name_key = $1", TEXTS(name), 0, &rows))
+        return false;
+    *is_account = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
+    PQclear(rows);
+    if (*is_account)
+        return true;
+    if (!run(worker, "select nextval('account_numbers')", NULL, 0, &rows))
+        return false;
+    *number = strtoll(PQgetvalue(rows, 0, 0), NULL, 10);
+    PQclear(rows);
+    return true;
+}
+
+/* Within the transaction: first in Redis, then here.  WRONG: the session does not hold the name. */
+static enum verdict enter(struct worker *worker, const char *name, const char *session, const char *hash,
+                          int64_t number)
+{
+    enum verdict verdict = tell_register(worker, name, session, number);
+
+    if (verdict != RIGHT)
+        return verdict;
+    if (change(worker,
+               "update users set password_hash = $2, account = $3, registered_at = now() where name_key = $1",
+               TEXTS(name, hash), number) == 1) {
+        if (run(worker, "commit", NULL, 0, NULL))
+            return RIGHT;
+        roster_want(); /* nobody knows */
+        return TROUBLE;
+    }
+    if (database_is_up(worker->database))
+        tell_forget(worker, name); /* the name's lock is still ours */
+    else
+        roster_want();
+    return TROUBLE;
+}
+
+/*
+ * Makes an account of `name`, if `session` holds it ("-": whoever does).  WRONG: the session does not;
+ * *number is 0 with RIGHT if it is one already.
+ */
+static enum verdict become(struct worker *worker, const char *name, const char *shown, const char *session,
+                           const char *hash, int64_t *number)
+{
+    enum verdict verdict = TROUBLE;
+    bool is_account = false;
+
+    /* In a statement of its own: ingest, which may make the same row, would wait for our transaction. */
+    if (!run(worker, "insert into users (name_key, name) values ($1, $2) on conflict do nothing",
+             TEXTS(name, shown), 0, NULL) ||
+        !run(worker, "begin", NULL, 0, NULL))
+        return TROUBLE;
+    if (prepare(worker, name, number, &is_account)) {
+        if (is_account) {
+            *number = 0;
+            verdict = RIGHT;
+        } else {
+            verdict = enter(worker, name, session, hash, *number);
+        }
+    }
+    if (verdict != RIGHT || is_account)
+        roll_back(worker);
+    return verdict;
+}
+
+/* What is asked ------------------------------------------------------------------------------------------ */
+
+/* Whether this is the password of the name; takes the same time if the name is no account. */
+static enum verdict check(struct worker *worker, const struct asked *asked, struct account *account)
+{
+    enum verdict verdict;
+
+    if (!look_up(worker, asked->name, account))
+        return TROUBLE;
+    verdict = verify(account->number ? account->hash : worker->accounts->nobody, asked->password);
+    return verdict == RIGHT && !account->number ? WRONG : verdict;
+}
+
+static json_t *welcome(struct worker *worker, const struct asked *asked, const struct account *account)
+{
+    struct arguments arguments;
+    enum answer answered;
+    PGresult *rows;
+    json_t *answer;
+
+    arguments_init(&arguments);
+    arguments_text(&arguments, asked->name);
+    arguments_number(&arguments, account->number);
+    arguments_number(&arguments, lane_of(asked->name));
+    answered = database_run(worker->database,
+                            "select unread('a:' || account), (select position from cursors where lane = $3)"
+                            " from users where name_key = $1 and account = $2",
+                            &arguments, &rows);
+    arguments_finish(&arguments);
+    if (answered != ANSWER_OK) {
+        log_warn("account_failed", "error=%s", database_error(worker->database));
+        return ask_error("unavailable");
+    }
+    if (PQntuples(rows) != 1) { /* forgotten since it was looked up */
+        PQclear(rows);
+        return ask_error("auth-failed");
+    }
+    answer = answer_account(account->number);
+    if (json_object_set_new(answer, "unread", json_integer(strtoll(PQgetvalue(rows, 0, 0), NULL, 10))) < 0 ||
+        json_object_set_new(answer, "stored", json_string(PQgetvalue(rows, 0, 1))) < 0)
+        abort();
+    PQclear(rows);
+    return answer;
+}
+
 json_t *accounts_log_in(struct worker *worker, const json_t *request)
 {
-    return ask_error("unavailable");
+    struct attempts *attempts = worker->accounts->attempts;
+    struct account account;
+    struct asked asked;
+    enum verdict verdict;
+
+    if (!understand(request, &asked))
+        return ask_error("bad-request");
+    if (!attempts_take(attempts, asked.address, asked.name, wait_now()))
+        return ask_error("rate-limited");
+    verdict = check(worker, &asked, &account);
+    if (verdict != WRONG)
+        attempts_return(attempts, asked.address, asked.name);
+    if (verdict != RIGHT)
+        return answer_verdict(verdict);
+    keep_up(worker, &asked, &account);
+    return welcome(worker, &asked, &account);
+}
+
+/* With `old` the password changes.  Who has the new one already has asked before, and is asking again. */
+static enum verdict change_password(struct worker *worker, const struct asked *asked, const char *old,
+                                    const struct account *account)
+{
+    enum verdict verdict = verify(account->hash, old);
+    char hash[crypto_pwhash_STRBYTES];
+
+    if (verdict == WRONG)
+        return verify(account->hash, asked->password);
+    if (verdict != RIGHT || !make_hash(worker->settings, asked->password, hash))
+        return TROUBLE;
+    return replace_hash(worker, asked->name, account, hash) == 1 ? RIGHT : TROUBLE;
+}
+
+/* Registers what `request` asks for.  *number is the account's. */
+static enum verdict enrol(struct worker *worker, const struct asked *asked, const json_t *request,
+                          int64_t *number)
+{
+    const char *old = json_string_value(json_object_get(request, "old"));
+    const char *shown = json_string_value(json_object_get(request, "shown"));
+    const char *session = json_string_value(json_object_get(request, "session"));
+    char hash[crypto_pwhash_STRBYTES];
+    struct account account;
+    enum verdict verdict;
+
+    if (!look_up(worker, asked->name, &account))
+        return TROUBLE;
+    if (!account.number) {
+        if (!make_hash(worker->settings, asked->password, hash))
+            return TROUBLE;
+        verdict = become(worker, asked->name, shown, session, hash, number);
+        if (verdict == WRONG)
+            return TROUBLE; /* nothing is wrong with the password: the session has just lost its name */
+        if (verdict != RIGHT || *number)
+            return verdict;
+        if (!look_up(worker, asked->name, &account) || !account.number) /* somebody was faster */
+            return TROUBLE;
+    }
+    *number = account.number;
+    return old ? change_password(worker, asked, old, &account) : verify(account.hash, asked->password);
+}
+
+static bool is_session(const char *session)
+{
+    return session && strcmp(session, "-") != 0 && !strpbrk(session, " \t\r\n\v\f");
 }
 
 json_t *accounts_register(struct worker *worker, const json_t *request)
 {
-    return ask_error("unavailable");
+    struct attempts *attempts = worker->accounts->attempts;
+    const char *shown = text_of(request, "shown", NAME_MAX_BYTES - 1);
+    char folded[NAME_MAX_BYTES];
+    enum verdict verdict;
+    struct asked asked;
+    int64_t number = 0;
+
+    if (!understand(request, &asked) || !shown || !name_fold(shown, folded) ||
+        strcmp(folded, asked.name) != 0 || !is_session(text_of(request, "session", SESSION_BYTES)) ||
+        (json_object_get(request, "old") && !text_of(request, "old", PASSWORD_MAX)))
+        return ask_error("bad-request");
+    if (!attempts_take(attempts, asked.address, asked.name, wait_now()))
+        return ask_error("rate-limited");
+    verdict = enrol(worker, &asked, request, &number);
+    if (verdict != WRONG)
+        attempts_return(attempts, asked.address, asked.name);
+    return verdict == RIGHT ? answer_account(number) : answer_verdict(verdict);
+}
+
+/* For whoever runs the store ------------------------------------------------------------------------------
+ */
+
+enum account_change accounts_set(struct worker *worker, const char *name, const char *shown,
+                                 const char *password)
+{
+    char hash[crypto_pwhash_STRBYTES];
+    int64_t number = 0;
+    int changed;
+
+    if (!make_hash(worker->settings, password, hash))
+        return ACCOUNT_FAILED;
+    for (int i = 0; i < 2; i++) { /* twice: it may become an account in between */
+        changed =
+            change(worker, "update users set password_hash = $2 where name_key = $1 and account is not null",
+                   TEXTS(name, hash), 0);
+        if (changed != 0)
+            return changed > 0 ? ACCOUNT_CHANGED : ACCOUNT_FAILED;
+        if (become(worker, name, shown, "-", hash, &number) != RIGHT)
+            return ACCOUNT_FAILED;
+        if (number)
+            return ACCOUNT_MADE;
+    }
+    return ACCOUNT_FAILED;
+}
+
+enum account_change accounts_forget(struct worker *worker, const char *name)
+{
+    int changed;
+
+    if (!worker_reach_redis(worker)) /* before it is too late */
+        return ACCOUNT_FAILED;
+    /* The session's locks, for they are to last beyond the change. */
+    if (!run(worker, "select pg_advisory_lock_shared(" ROSTER_LOCK ")", NULL, 0, NULL) ||
+        !run(worker, "select pg_advisory_lock(" NAME_LOCK ")", TEXTS(name), 0, NULL))
+        return ACCOUNT_FAILED;
+    changed = change(worker,
+                     "update users set password_hash = null, account = null, registered_at = null"
+                     " where name_key = $1 and account is not null",
+                     TEXTS(name), 0);
+    if (changed < 0)
+        return ACCOUNT_FAILED;
+    if (changed == 0)
+        return ACCOUNT_NONE;
+    return tell_forget(worker, name) == RIGHT ? ACCOUNT_CHANGED : ACCOUNT_FAILED;
 }

@@ -6,7 +6,7 @@
  *
  * Passwords are kept as argon2id hashes in users.  Redis has the list of accounts too, so that no guest takes
  * an account's name while the store is away; a name becomes an account there first, and stops being one there
- * last (docs/REQUESTS.md).  Callers are workers, several at once.
+ * last (see roster.h).  Callers are workers, several at once.
  */
 
 #include "worker.h"
@@ -16,7 +16,8 @@
 
 struct accounts;
 
-/* Makes what all workers share.  Borrows the settings.  NULL without memory. */
+/* Makes what all workers share.  Borrows the settings.  NULL without memory, also without that which a
+ * password takes. */
 struct accounts *accounts_create(const struct settings *settings);
 
 /* Frees.  Takes NULL. */
@@ -27,5 +28,24 @@ ask_fn accounts_log_in, accounts_register;
 
 /* Frees a request after overwriting what passwords are in it. */
 void accounts_wipe(json_t *request);
+
+/* True if it may be a password: its length. */
+bool password_is_good(const char *password);
+
+enum account_change {
+    ACCOUNT_MADE,    /* the name has become one */
+    ACCOUNT_CHANGED, /* it was one */
+    ACCOUNT_NONE,    /* it is none */
+    ACCOUNT_FAILED,  /* PostgreSQL or Redis did not do it; the reason was logged */
+};
+
+/* For whoever runs the store: gives the account `name` (folded; shown as `shown`) this password, and makes it
+ * one if it is none. */
+enum account_change accounts_set(struct worker *worker, const char *name, const char *shown,
+                                 const char *password);
+
+/* The same: makes `name` (folded) a guest's.  Leaves the worker's database locked for others who change this
+ * name: it is to be closed then. */
+enum account_change accounts_forget(struct worker *worker, const char *name);
 
 #endif

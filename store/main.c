@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 #include <sodium.h>
 
+#include "command.h"
 #include "ingest.h"
 #include "log.h"
 #include "requests.h"
@@ -28,7 +29,7 @@ static int run(const struct settings *settings)
     struct requests *requests = NULL;
     int status = 1;
 
-    if (sodium_init() < 0 || !wait_init())
+    if (!wait_init())
         return 1;
     json_object_seed(0); /* now, while there is one thread */
     log_info("started", "version=%s", HUBBUB_VERSION);
@@ -53,7 +54,7 @@ int main(int argc, char **argv)
     PQconninfoOption *uri;
     int status;
 
-    status = settings_arguments(PROGRAM_STORE, argc, argv);
+    status = command_is(argc, argv) ? -1 : settings_arguments(PROGRAM_STORE, argc, argv);
     if (status >= 0)
         return status;
     if (!settings_init(&settings, environ, error, sizeof error)) {
@@ -71,7 +72,12 @@ int main(int argc, char **argv)
     PQconninfoFree(uri);
     if (log_level_parse(settings.log_level, &level))
         log_set_level(level);
-    status = run(&settings);
+    if (sodium_init() < 0)
+        status = 1;
+    else if (argc > 1)
+        status = command_run(argv, &settings);
+    else
+        status = run(&settings);
     settings_finish(&settings);
     return status;
 }

@@ -159,7 +159,7 @@ bool roster_make(struct database *database, struct link *link)
     struct roster roster = {.database = database, .link = link, .keep_due = wait_now() + KEEP_MS};
     bool good;
 
-    if (database_run(database, "select pg_advisory_xact_lock(1752523362, 101)", NULL, NULL) != ANSWER_OK ||
+    if (database_run(database, "select pg_advisory_xact_lock(" ROSTER_LOCK ")", NULL, NULL) != ANSWER_OK ||
         database_run(database,
                      "select name_key, account from users where account is not null order by name_key", NULL,
                      &roster.rows) != ANSWER_OK) {

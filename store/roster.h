@@ -16,7 +16,8 @@
 #include "link.h"
 
 /* The same lock, for who changes the list: shared, until the transaction ends. */
-#define ROSTER_SHARE "select pg_advisory_xact_lock_shared(1752523362, 101)"
+#define ROSTER_LOCK "1752523362, 101"
+#define ROSTER_SHARE "select pg_advisory_xact_lock_shared(" ROSTER_LOCK ")"
 
 /*
  * Makes the list equal, on the link to lane 0's server, within a transaction of the caller's; the lock is

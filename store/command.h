@@ -1,0 +1,19 @@
+#ifndef HUBBUB_STORE_COMMAND_H
+#define HUBBUB_STORE_COMMAND_H
+
+/*
+ * command: what a person does to accounts, by hubbub-store passwd NAME and hubbub-store forget NAME.  Stores
+ * may run meanwhile.
+ */
+
+#include <stdbool.h>
+
+#include "settings.h"
+
+/* True if the arguments are one of the two. */
+bool command_is(int argc, char **argv);
+
+/* Does it; the exit status.  Says on the standard output or error what came of it. */
+int command_run(char **argv, const struct settings *settings);
+
+#endif
