@@ -14,7 +14,8 @@ end;
 comment on function unread(text) is 'How many directs to this account ("a:N") are not read';
 
 -- A page of one chain or conversation: rows with after < id <= until, the newest first or the oldest first, until
--- there are `most` of them or their texts have more than `bytes`.  It has the snapshot of the statement that calls it.
+-- there are `most` of them, or one more than fill `bytes` with their texts.  It has the snapshot of the statement that
+-- calls it.
 --
 -- A page must cost the same however deep it is, however rare the room and however old the statistics, so nothing here
 -- is left to estimates.  Months are read one after the other, as far as it takes: each statement is planned for its own
@@ -60,10 +61,10 @@ begin
     for event in execute statement using key, other, holders, greatest(low, first_id) - 1, least(high, last_id), most loop
       return next event;
       most := most - 1;
-      bytes := bytes - octet_length(event.text);
       if most = 0 or bytes < 0 then
         return;
       end if;
+      bytes := bytes - octet_length(event.text);
     end loop;
     month := month + case when newest then interval '-1 month' else interval '1 month' end;
   end loop;

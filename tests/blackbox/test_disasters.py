@@ -1,4 +1,4 @@
-"""Data is destroyed, put back, or given another time: what that may lose is told, and whatever else there is goes on."""
+"""Data is destroyed, put back, or given another time: what that may lose is told, and everything else goes on."""
 
 import glob
 import os

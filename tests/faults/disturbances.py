@@ -218,6 +218,11 @@ class Hand:
 
     # At the end
 
+    def let_go(self):
+        """Nothing is frozen any more."""
+        for name in list(self.frozen):
+            self.thaw(name)
+
     def wait_ready(self, seconds=60):
         """Everything runs: every part, and each gateway says so."""
         deadline = time.monotonic() + seconds

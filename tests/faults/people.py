@@ -75,25 +75,31 @@ class Person:
 
     async def live(self):
         speaking = asyncio.create_task(self.speak())
-        while not self.leaving:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
-                self.connections.append(Connection(len(self.connections) + 1))
-                writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self.writer = writer
-                self.begin()
-                while (data := await reader.read(65536)):
-                    for one in self.decode(data):
-                        self.take(one)
-            except OSError:
-                pass
-            if self.writer:
-                self.writer.transport.abort()
-                self.here.ended = time.time()
-            self.writer, self.in_place, self.waiting_since = None, False, None
-            self.lost()
-            await asyncio.sleep(self.rng.uniform(0.02, 0.3))
-        speaking.cancel()
+        try:
+            while not self.leaving:
+                await self.stay()
+                await asyncio.sleep(self.rng.uniform(0.02, 0.3))
+        finally:
+            speaking.cancel()
+
+    async def stay(self):
+        """One connection, from its beginning to its end."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.connections.append(Connection(len(self.connections) + 1))
+            self.writer = writer
+            self.begin()
+            while (data := await reader.read(65536)):
+                for one in self.decode(data):
+                    self.take(one)
+        except OSError:
+            pass
+        if self.writer:
+            self.writer.transport.abort()
+            self.here.ended = time.time()
+        self.writer, self.in_place, self.waiting_since = None, False, None
+        self.lost()
 
     async def speak(self):
         while True:
@@ -296,7 +302,7 @@ class Command(Resuming):
 
 
 class Plain(Person):
-    """Without refs and since: logs in to the lobby, moves to its room, talks; asks now and then whether anybody is there."""
+    """Without refs and since: logs in to the lobby, moves to its room, talks; asks now and then for a sign of life."""
 
     def begin(self):
         self.room = None      # where it is, as far as it knows

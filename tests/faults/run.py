@@ -3,8 +3,8 @@
 
 Forty people chat in four rooms, in all dialects, over three gateways behind haproxy, while a schedule drawn from the
 seed kills, ends and freezes each part, cuts and stalls the links between them and swallows messages.  Then all is put
-right, and what everybody was promised and heard is compared with PostgreSQL.  Says what it did, a line each, and at last
-the counts.  If something is wrong: the seed, who, what was expected, and where the logs are; the status is 1.
+right, and what everybody was promised and heard is compared with PostgreSQL.  Says what it did, a line each, and at
+last the counts.  If something is wrong: the seed, who, what was expected, and where the logs are; the status is 1.
 """
 
 import argparse
@@ -51,6 +51,7 @@ class Run:
         self.steps = draw(rng, seconds, ROOMS)
         self.people = [self.person(kind, number, rate / len(CROWD), random.Random(rng.random()))
                        for number, kind in enumerate(CROWD)]
+        self.living = []
         self.hand = None
         self.reckoning = Reckoning(self.people, "")
         self.problems = []
@@ -76,8 +77,7 @@ class Run:
 
     def talk(self):
         loop = self.installation.thread
-        for one in self.people:
-            asyncio.run_coroutine_threadsafe(one.live(), loop.loop)
+        self.living = [asyncio.run_coroutine_threadsafe(one.live(), loop.loop) for one in self.people]
         self.wait_people(lambda one: one.in_place, "everybody has come")
         for one in self.people:
             one.silent = False
@@ -131,7 +131,14 @@ class Run:
 
     def end(self):
         installation = self.installation
-        self.problems += (self.hand.problems if self.hand else []) + installation.stop()
+        if self.hand:
+            self.hand.let_go()
+            self.problems += self.hand.problems
+        for person, life in zip(self.people, self.living):
+            if life.done() and life.exception():  # an error of this program
+                self.problems.append(f"{person.name} broke: {life.exception()!r}")
+            life.cancel()
+        self.problems += installation.stop()
         for server in installation.servers:
             left = inside(server.directory)
             if left:
