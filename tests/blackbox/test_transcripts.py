@@ -14,18 +14,18 @@ SHARED = [name for name, one in TRANSCRIPTS.items() if not one.own]
 OWN = [name for name, one in TRANSCRIPTS.items() if one.own]
 
 MOVES = "JOIN and LEAVE move: one is always in a room"
-LATER = "comes with accounts and history for clients"
 
 # What no transcript can show, and why.  One that is shown does not belong here.
 NOT_SHOWN = {
-    "json": {"history": LATER, "register": LATER, "read": LATER, "auth-failed": LATER},
-    "line": {"HISTORY": LATER, "REGISTER": LATER, "auth-failed": LATER, "not-in-room": MOVES},
-    "prompt": {"/history": LATER, "/register": LATER, "auth-failed": LATER, "not-in-room": MOVES,
+    "json": {},
+    "line": {"not-in-room": MOVES},
+    "prompt": {"not-in-room": MOVES,
                "login-required": "before the log-in every line is a name",
                "already-logged-in": "after the log-in no line is a name"},
-    "command": {"HISTORY": LATER, "REGISTER": LATER, "READ": LATER, "auth-failed": LATER},
-    "gob": {"/history": LATER, "/register": LATER, "auth-failed": LATER, "not-in-room": MOVES},
+    "command": {},
+    "gob": {"not-in-room": MOVES},
 }
+
 
 
 def read(path):

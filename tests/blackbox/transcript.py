@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 
 import gob
 from hubbub import PATIENCE, ROOT, Failure, wait_for
@@ -75,7 +76,7 @@ class Transcript:
             kind = COMMAND if says.group(2) == "C" else SERVER
             self.steps.append(Step(number, kind, says.group(1), says.group(4), says.group(3), says.group(5)))
         elif line.startswith("! "):
-            self.own |= not re.match(r"! redis S(ADD|REM) ", line)
+            self.own = True
             self.steps.append(Step(number, "!", None, None, None, line[2:]))
         else:
             raise Wrong(f"{self.name}.txt:{number}: what is {line!r}?")
@@ -382,8 +383,14 @@ class Player:
     def outside(self, what):
         """The lines that begin with an exclamation mark."""
         words = what.split(" ")
-        if words[0] == "redis":
-            self.redis(*words[1:])
+        if words[0] == "select":
+            query, answer = self.bound.fill(what).rsplit(": ", 1)
+            self.hubbub.wait_sql(query, answer)
+        elif words[0] == "passwd":
+            self.passwd(words[1], words[2])
+        elif what == "stop store":
+            for store in self.hubbub.stores:
+                store.kill(signal.SIGTERM)
         elif words[0] == "lose":
             self.redis("EVAL", LOSE, "0", words[1])
             self.redis("CLIENT", "KILL", "TYPE", "pubsub")
@@ -408,6 +415,13 @@ class Player:
         answer = self.hubbub.redis.call(*words)
         if answer.startswith("-"):
             raise Wrong(f"Redis said {answer}")
+
+    def passwd(self, name, password):
+        store = self.hubbub.store
+        done = subprocess.run(store.command() + ["passwd", name], env=store.settings, input=password + "\n",
+                              capture_output=True, text=True, timeout=PATIENCE)
+        if done.returncode:
+            raise Wrong(f"hubbub-store passwd said {done.stderr}")
 
     def wait_ready(self, status):
         wait_for(lambda: all(self.hubbub.http("/readyz", n)[0] == status
