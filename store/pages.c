@@ -288,6 +288,8 @@ static enum answer await_stored(struct worker *worker, unsigned lane, event_id u
 {
     int64_t deadline = wait_now() + READ_PATIENCE_MS;
 
+    if (worker->until && deadline > worker->until)
+        deadline = worker->until;
     for (;;) {
         struct arguments arguments;
         PGresult *rows;
