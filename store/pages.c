@@ -288,6 +288,8 @@ static enum answer await_stored(struct worker *worker, unsigned lane, event_id u
 {
     int64_t deadline = wait_now() + READ_PATIENCE_MS;
 
+    if (worker->until && deadline > worker->until)
+        deadline = worker->until;
     for (;;) {
         struct arguments arguments;
         PGresult *rows;
@@ -310,32 +312,41 @@ static enum answer await_stored(struct worker *worker, unsigned lane, event_id u
     }
 }
 
-/* Marks what there is, some at a time, so that no statement holds its locks for long. */
-static enum answer mark(struct worker *worker, const char *holder, event_id from, event_id until)
+/*
+ * Marks what there is, `from` this sender ("": whoever it is), some at a time, so that no statement holds its
+ * locks for long.
+ */
+static enum answer mark(struct worker *worker, const char *holder, const char *from, event_id until)
 {
-    static const char sql[] =
-        "with due as materialized (select id from page('unread', null, null, $1, $2, $3, false, $4, $5))"
-        " update messages m set is_read = true from due where m.id = due.id and not m.is_read";
+    static const char sql[] = "with due as materialized (select id, sender_id from page('unread', null, "
+                              "null, $1, $2, $3, false, $4,"
+                              " $5)), marked as (update messages m set is_read = true from due where m.id = "
+                              "due.id and not m.is_read"
+                              " and ($6 = '' or due.sender_id = (select id from users where name_key = $6)))"
+                              " select count(*), coalesce(max(id), 0) from due";
+    event_id after = 0;
     enum answer answer;
-    unsigned long marked;
+    unsigned long seen;
 
     do {
         struct arguments arguments;
-        PGresult *result;
+        PGresult *rows;
 
         arguments_init(&arguments);
         arguments_add_text(&arguments, arguments_texts(&arguments), holder);
-        arguments_number(&arguments, from > 0 ? (int64_t)from - 1 : 0);
+        arguments_number(&arguments, (int64_t)after);
         arguments_number(&arguments, (int64_t)until);
         arguments_number(&arguments, READ_MAX);
         arguments_number(&arguments, INT32_MAX);
-        answer = database_run(worker->database, sql, &arguments, &result);
+        arguments_text(&arguments, from);
+        answer = database_run(worker->database, sql, &arguments, &rows);
         arguments_finish(&arguments);
         if (answer != ANSWER_OK)
             return answer;
-        marked = strtoul(PQcmdTuples(result), NULL, 10);
-        PQclear(result);
-    } while (marked == READ_MAX);
+        seen = strtoul(PQgetvalue(rows, 0, 0), NULL, 10);
+        after = strtoull(PQgetvalue(rows, 0, 1), NULL, 10);
+        PQclear(rows);
+    } while (seen == READ_MAX);
     return ANSWER_OK;
 }
 
@@ -359,14 +370,14 @@ static enum answer count_unread(struct worker *worker, const char *holder, json_
 json_t *pages_read(struct worker *worker, const json_t *request)
 {
     char holder[HOLDER_MAX_BYTES];
-    event_id from = 0, until;
-    const char *name;
+    const json_t *sender = json_object_get(request, "from");
+    const char *name, *from = sender ? json_string_value(sender) : "";
+    event_id until;
     json_int_t count = 0;
     bool stored = false;
     enum answer answer;
 
-    if (!read_account(request, &name, holder) || !read_id(request, "until", &until) ||
-        (json_object_get(request, "from") && !read_id(request, "from", &from)))
+    if (!read_account(request, &name, holder) || !read_id(request, "until", &until) || !from)
         return ask_error("bad-request");
     answer = await_stored(worker, lane_of(name), until, &stored);
     if (answer == ANSWER_OK && !stored)

@@ -257,3 +257,52 @@ def test_a_clock_that_steps_far_ahead_refuses_until_it_is_right_again(make_hubbu
     for person in people:
         assert not person.has(type="gap") and not person.has(type="left")
     assert findings(hubbub) == set()
+
+
+def limited(command, size):
+    """The command so that none of its files grows beyond `size` bytes: the same to it as a full disk."""
+    limit = 'ulimit -S -f "$1" && shift && exec env --ignore-signal=XFSZ "$@"'
+    return ["sh", "-c", limit, "sh", str(size // 512)] + command
+
+
+@pytest.mark.alongside(15)
+def test_a_redis_whose_disk_is_full_ends_rather_than_forget_what_it_has_answered(make_hubbub):
+    hubbub = make_hubbub()
+    people = come(hubbub, 4)
+    plain = hubbub.redis.command()
+    hubbub.redis.kill(signal.SIGKILL)
+    hubbub.redis.command = lambda: limited(plain, os.path.getsize(log_file(hubbub)) + 20000)
+    hubbub.redis.start()
+    all_talk(people, "before")
+    accepted, said = [], 0
+    while hubbub.redis.alive():
+        people[0].chat(f"full {said}", ref=f"full {said}")
+        said += 1
+        while not people[0].has(ref=f"full {said - 1}") and hubbub.redis.alive():
+            people[0].receive(0.02)
+        accepted += [one["ref"] for one in people[0].has(type="ack", ref=f"full {said - 1}")]
+    assert accepted and hubbub.redis.process.returncode == 1
+    hubbub.redis.command = lambda: plain  # there is room again
+    hubbub.redis.start()
+    if len(accepted) < said:
+        people[0].expect_error("unavailable", ref=f"full {said - 1}")  # there was no room for this one
+    all_talk(people, "after")
+    wait_stored(hubbub, "after 3")
+    stored = history(hubbub)
+    assert [text for text in stored if text.startswith("full")] == accepted
+    for person in people[1:]:
+        assert [text for text in heard(person) if text.startswith("full")] == accepted
+    assert findings(hubbub) == set()
+
+
+@pytest.mark.alongside(5)
+def test_a_store_warns_in_one_line_of_a_redis_that_may_lose_chats(make_hubbub):
+    hubbub = make_hubbub()
+    assert "event=redis_settings" not in hubbub.store.all_logs()
+    for setting, value in (("appendfsync", "everysec"), ("maxmemory-policy", "allkeys-lru")):
+        assert hubbub.redis.call("CONFIG", "SET", setting, value) == "+OK"
+    hubbub.store.stop()
+    hubbub.store.start()
+    wait_for(lambda: "event=redis_settings" in hubbub.store.log_text(), PATIENCE, "the store warns")
+    line, = [line for line in hubbub.store.log_text().split("\n") if "event=redis_settings" in line]
+    assert "level=warn" in line and "appendfsync" in line and "maxmemory-policy" in line

@@ -110,3 +110,13 @@ def test_every_setting_that_the_protocols_name_is_there():
     known = set(re.findall(r"`(HUBBUB_\w+)`", documented.read("docs/SETTINGS.md")))
     assert set(re.findall(r"`(HUBBUB_\w+)`", documented.read("docs/PROTOCOLS.md"))) <= known
     assert os.path.isdir(os.path.join(ROOT, "tests/transcripts"))
+
+
+def test_every_test_that_the_guarantees_name_is_there():
+    with open(os.path.join(ROOT, "docs/GUARANTEES.md")) as file:
+        named = re.findall(r"`(\S+\.(?:py|c)|\.\.\.)(?:::(test_\w+))?`", file.read())
+    assert len(named) > 30
+    for where, test in named:
+        path = path if where == "..." else where
+        with open(os.path.join(ROOT, path)) as file:
+            assert re.search(rf"^(static void|def) {test}\(", file.read(), re.M) if test else True, (path, test)

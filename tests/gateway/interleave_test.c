@@ -32,7 +32,8 @@
  * One of the people has a script:
  *     e  enters, to hear what comes from now on     l  leaves
  *     o  enters, to hear all that was ever said     s  reads no more
- *     b  comes back with the last id that it saw    r  reads again    1  reads one event, then no more
+ *     b  comes back with the last id that it saw    r  reads again
+ *     f  enters with an id that is yet to come      1  reads one event, then no more
  */
 struct script {
     const char *room, *steps;
@@ -48,7 +49,7 @@ struct scenario {
     struct script people[ACTORS];
     bool live;    /* the first step of each has been done before it begins */
     bool cut;     /* the link breaks, once, and comes back */
-    bool swallow; /* one message is lost */
+    bool swallow; /* one message is lost, and there will be another by which that shows */
     bool refuse;  /* one read is refused */
     size_t page;  /* a walk is answered with so much at a time; 0: all */
 };
@@ -113,7 +114,14 @@ struct level {
     enum step taken;
 };
 
+/* How far a room was. */
+struct reached {
+    uint64_t room; /* its serial; 0: there was none */
+    event_id position;
+};
+
 static const struct scenario *scenario;
+static struct reached reached[2];
 static struct actor actors[ACTORS];
 static const char *redis_next, *clock_next;
 static bool cut, swallowed, refused;
@@ -169,6 +177,8 @@ static void go_in(struct actor *actor, const char *room)
 
     if (*actor->next == 'o')
         how.since = fake_floor(world.bus, room);
+    if (*actor->next == 'f')
+        how.since = INT64_MAX;
     if (*actor->next == 'b')
         how.since = actor->last;
     actor->person = person_go_in(actor->held, room, how);
@@ -244,6 +254,29 @@ static void time_passes(void)
     hub_tick(world.hub);
 }
 
+/* What holds after each step: no room goes back, and its ring is in order. */
+static void check_rooms(void)
+{
+    struct room *room, *next;
+
+    assert_true(world.hub->walks <= fake_walks(world.bus));
+    HASH_ITER (hh, world.hub->rooms, room, next) {
+        struct reached *before = &reached[room->chain[2] - 'a'];
+        event_id last = 0;
+
+        if (before->room == room->serial && room->position < before->position)
+            fail_msg("%s: the room %s goes back", path, room->chain);
+        *before = (struct reached){.room = room->serial, .position = room->position};
+        for (size_t i = 0; i < room->ring.count; i++) {
+            const struct event *event = room->ring.events[(room->ring.first + i) % room->ring.room];
+
+            if (event->id <= last)
+                fail_msg("%s: the ring of the room %s is not in order", path, room->chain);
+            last = event->id;
+        }
+    }
+}
+
 static void take(enum step step)
 {
     size_t length = strlen(path);
@@ -286,7 +319,7 @@ static void take(enum step step)
     default:
         act(step - STEP_PERSON);
     }
-    assert_true(world.hub->walks <= fake_walks(world.bus));
+    check_rooms();
 }
 
 /* What can happen now, as bits. */
@@ -304,12 +337,12 @@ static unsigned possible(void)
     bits |= *clock_next ? BIT(STEP_CLOCK) : 0;
     bits |= !up ? BIT(STEP_HEAL) : 0;
     bits |= scenario->cut && !cut ? BIT(STEP_CUT) : 0;
-    bits |= scenario->swallow && !swallowed && pending.message ? BIT(STEP_SWALLOW) : 0;
+    bits |= scenario->swallow && !swallowed && pending.message && *redis_next ? BIT(STEP_SWALLOW) : 0;
     bits |= scenario->refuse && !refused && fake_reads(world.bus) ? BIT(STEP_REFUSE) : 0;
     for (unsigned i = 0; i < ACTORS; i++)
         bits |= can_act(&actors[i], &scenario->people[i]) ? BIT(STEP_PERSON + i) : 0;
     /* What was lost without a sound is found by the clock, once everything else has happened. */
-    if (!bits && quiet < QUIET_SECONDS && (scenario->swallow || scenario->refuse || scenario->clock))
+    if (!bits && quiet < QUIET_SECONDS && (scenario->refuse || scenario->clock))
         bits = BIT(STEP_CLOCK);
     return bits;
 }
@@ -322,6 +355,7 @@ static void begin_path(void)
     world.room_ready = on_room_ready;
     fake_page(world.bus, scenario->page);
     memset(actors, 0, sizeof actors);
+    memset(reached, 0, sizeof reached);
     for (unsigned i = 0; i < ACTORS; i++)
         actors[i].next = scenario->people[i].steps;
     redis_next = scenario->before ? scenario->before : "";
@@ -493,6 +527,8 @@ static const struct scenario scenarios[] = {
     {.name = "slow", .before = "a", .redis = "aa", .people = {{"a", "os1r"}}},
     {.name = "slow-two", .before = "a", .redis = "Aaa", .people = {{"a", "esr"}, {"a", "e"}}},
     {.name = "slow-cut", .redis = "aa", .people = {{"a", "es1r"}}, .cut = true},
+    {.name = "slow-walk-cut", .before = "a", .redis = "a", .people = {{"a", "osr"}}, .cut = true, .page = 1},
+    {.name = "future", .before = "a", .redis = "aa", .people = {{"a", "f"}}},
     {.name = "two-rooms", .before = "a", .redis = "b", .people = {{"a", "o"}, {"b", "e"}}},
     {.name = "two-rooms-cut", .redis = "abA", .people = {{"a", "e"}, {"b", "e"}}, .cut = true, .live = true},
     {.name = "two-live-cut", .redis = "aA", .people = {{"a", "e"}, {"a", "elb"}}, .cut = true, .live = true},

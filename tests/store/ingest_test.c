@@ -72,6 +72,7 @@ static void test_a_direct_becomes_a_row_of_directs(void **state)
     await_sql(
         5, "select count(*) = 1 from directs where sender = 'Alice' and recipient = 'BOB' and text = 'psst'"
            " and not is_read");
+    assert_string_equal(sql("select recipient_holder || ' ' || sender_holder from messages"), "t1-2 t1-1");
     assert_string_equal(sql("select count(*) from history"), "0");
 }
 

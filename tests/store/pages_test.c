@@ -326,13 +326,19 @@ static long long remaining(json_t *answer)
 static void test_reading_marks_what_was_read_and_tells_what_remains(void **state)
 {
     for (unsigned seq = 1; seq <= 5; seq++)
-        direct(seq, 1, "a:7", 2, seq == 2 ? "a:9" : "a:8", "x");
+        direct(seq, seq == 3 ? 2 : 1, "a:7", 2, seq == 2 ? "a:9" : "a:8", "x");
     assert_int_equal(
-        remaining(ask(pages_read, "{\"name\":\"bob\",\"account\":\"8\",\"from\":\"%lld\",\"until\":\"%lld\"}",
-                      id(3, 3), id(3, 4))),
+        remaining(ask(pages_read,
+                      "{\"name\":\"bob\",\"account\":\"8\",\"from\":\"alice\",\"until\":\"%lld\"}",
+                      id(3, 4))),
         2);
     assert_string_equal(
-        sql("select string_agg((id & 16383)::text, ' ' order by id) from messages where is_read"), "3 4");
+        sql("select string_agg((id & 16383)::text, ' ' order by id) from messages where is_read"), "1 4");
+    assert_int_equal(
+        remaining(ask(pages_read,
+                      "{\"name\":\"bob\",\"account\":\"8\",\"from\":\"nobody\",\"until\":\"%lld\"}",
+                      id(3, 5))),
+        2);
     assert_int_equal(
         remaining(ask(pages_read, "{\"name\":\"bob\",\"account\":\"8\",\"until\":\"%lld\"}", id(3, 5))), 0);
     assert_string_equal(
