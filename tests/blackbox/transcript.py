@@ -388,9 +388,8 @@ class Player:
             self.hubbub.wait_sql(query, answer)
         elif words[0] == "passwd":
             self.passwd(words[1], words[2])
-        elif what == "stop store":
-            for store in self.hubbub.stores:
-                store.kill(signal.SIGTERM)
+        elif what == "kill store":
+            self.hubbub.store.kill()
         elif words[0] == "lose":
             self.redis("EVAL", LOSE, "0", words[1])
             self.redis("CLIENT", "KILL", "TYPE", "pubsub")
