@@ -10,6 +10,8 @@ from place import Failure, Place, account, reachable
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 DIALECTS = {"json": 7000, "line": 4000, "command": 5555, "gob": 8080, "prompt": 9999}
+# Of the servers, of the roles in PostgreSQL, and what gateways say to the store.
+PASSWORDS = ("redis", "postgres", "store", "reader", "requests")
 PEOPLES_GATEWAYS = 2  # so many gateways have ports of their own for people
 
 
@@ -25,6 +27,7 @@ class Local:
         self.shift = shift
         self.dialects = {name: port + shift for name, port in DIALECTS.items()}  # haproxy's ports
         self.redis_port, self.postgres_port, self.http_port = 7379 + shift, 7432 + shift, 9100 + shift
+        self.store_port = 7400 + shift
 
     @staticmethod
     def gateway_address(n):
@@ -38,7 +41,7 @@ class Local:
     def all_ports(self, gateways):
         """Every (address, port) that `gateways` gateways and the rest need."""
         ports = [("0.0.0.0", port) for port in self.dialects.values()]
-        ports += [("127.0.0.1", self.redis_port), ("127.0.0.1", self.postgres_port)]
+        ports += [("127.0.0.1", port) for port in (self.redis_port, self.postgres_port, self.store_port)]
         for n in range(1, gateways + 1):
             own = [self.http_port] + [port + 1 for port in self.dialects.values()]
             ports += [(self.gateway_address(n), port) for port in own]
@@ -85,12 +88,19 @@ class Local:
         if not os.path.exists(self.password_file):
             if not make:
                 raise Failure("it was never started here: make up (in containers: docker compose exec postgres psql)")
-            made = {who: secrets.token_hex(16) for who in ("redis", "postgres", "store", "reader")}
+            self.keep_passwords({})
+        try:
+            with open(self.password_file) as file:
+                kept = json.load(file)
+        except PermissionError:
+            raise Failure(f"{self.password_file} belongs to somebody else: be the one who ran make up") from None
+        return self.keep_passwords(kept) if make else kept
+
+    def keep_passwords(self, kept):
+        """Makes those that are missing: all of them, or what this version has and the last one had not."""
+        made = {who: kept.get(who) or secrets.token_hex(16) for who in PASSWORDS}
+        if made != kept:
             with open(os.open(self.password_file + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump(made, file)
             os.rename(self.password_file + ".new", self.password_file)
-        try:
-            with open(self.password_file) as file:
-                return json.load(file)
-        except PermissionError:
-            raise Failure(f"{self.password_file} belongs to somebody else: be the one who ran make up") from None
+        return made

@@ -18,7 +18,8 @@ from local import PEOPLES_GATEWAYS, ROOT, Local
 from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, lock, taken, wait_for
 from services import Gateway, Haproxy, Postgres, Redis, Store, inside
 
-OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN")
+OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN", "HUBBUB_STORE_LISTEN", "HUBBUB_STORE_URL",
+        "HUBBUB_STORE_SECRET", "HUBBUB_STORE_SECRET_FILE")
 OUR_PREFIXES = ("HUBBUB_REDIS_", "HUBBUB_POSTGRES_")
 LEFTOVER_SECONDS = 20
 STEADY_SECONDS = 10
@@ -146,7 +147,10 @@ class System:
         self.secret = secret = local.passwords(make=True)
         redis = Redis(place, local.redis_port, secret["redis"])
         self.postgres = Postgres(place, local.postgres_port, secret["postgres"], durable=True)
-        settings = {**settings, "HUBBUB_REDIS_URL": redis.url, "HUBBUB_REDIS_PASSWORD": secret["redis"]}
+        asked = f"127.0.0.1:{local.store_port}"
+        settings = {**settings, "HUBBUB_REDIS_URL": redis.url, "HUBBUB_REDIS_PASSWORD": secret["redis"],
+                    "HUBBUB_STORE_LISTEN": asked, "HUBBUB_STORE_URL": f"store://{asked}",
+                    "HUBBUB_STORE_SECRET": secret["requests"]}
         store = Store(place, "store", os.path.join(build, "store", "hubbub-store"), {
             **settings, "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store"),
             "HUBBUB_POSTGRES_PASSWORD": secret["store"]})
