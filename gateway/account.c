@@ -63,6 +63,8 @@ static void on_verified(void *ctx, uint64_t token, const json_t *answer)
         return;
     }
     error = error_of(answer);
+    if (error == ERROR_BAD_REQUEST) /* what cannot be a password is not this one either */
+        error = ERROR_AUTH_FAILED;
     session_refuse_login(session, error, sentence(error));
 }
 
