@@ -85,9 +85,8 @@ bool database_look(struct database *database)
     if (!database->connection)
         return false;
     fd.fd = PQsocket(database->connection);
-    while (database->connection && poll(&fd, 1, 0) != 0) /* something unasked: a last word, then the end */
-        if (!PQconsumeInput(database->connection))
-            database_close(database);
+    if (poll(&fd, 1, 0) != 0) /* something unasked: hardly ever another thing than a last word and the end */
+        database_close(database);
     return database->connection != NULL;
 }
 

@@ -1,6 +1,8 @@
 #include "requests.h"
 
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -39,12 +41,9 @@ static const struct ask {
     enum pool pool;
     ask_fn *run;
 } asks[] = {
-    {"log-in", POOL_PASSWORDS, accounts_log_in},
-    {"register", POOL_PASSWORDS, accounts_register},
-    {"events", POOL_HISTORY, pages_events},
-    {"conversation", POOL_HISTORY, pages_conversation},
-    {"unread", POOL_HISTORY, pages_unread},
-    {"read", POOL_HISTORY, pages_read},
+    {"log-in", POOL_PASSWORDS, accounts_log_in}, {"register", POOL_PASSWORDS, accounts_register},
+    {"events", POOL_HISTORY, pages_events},      {"conversation", POOL_HISTORY, pages_conversation},
+    {"unread", POOL_HISTORY, pages_unread},      {"read", POOL_HISTORY, pages_read},
 };
 
 /* A connection. */
@@ -357,6 +356,7 @@ static void on_accepted(struct evconnlistener *listener, evutil_socket_t fd, str
     const struct timeval drain = {.tv_sec = DRAIN_SECONDS}, patience = {.tv_sec = HELLO_MS / 1000};
     struct requests *requests = ctx;
     struct peer *peer;
+    int yes = 1;
 
     if (requests->peer_count == PEERS_MAX) {
         evutil_closesocket(fd);
@@ -373,6 +373,8 @@ static void on_accepted(struct evconnlistener *listener, evutil_socket_t fd, str
     if (getnameinfo(address, (socklen_t)len, peer->address, sizeof peer->address, NULL, 0, NI_NUMERICHOST) !=
         0)
         strcpy(peer->address, "unknown");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
     DL_APPEND(requests->peers, peer);
     requests->peer_count++;
     event_add(peer->patience, &patience);

@@ -272,6 +272,16 @@ void store_launch(int n)
         give_up("fork");
 }
 
+void store_listen(int n, int port)
+{
+    snprintf(stores[n].listen, sizeof stores[n].listen, "127.0.0.1:%d", port);
+}
+
+void store_listen_as(int n, int m)
+{
+    strcpy(stores[n].listen, stores[m].listen);
+}
+
 void store_start(int n)
 {
     store_launch(n);
@@ -332,7 +342,7 @@ static void end_stores(bool politely)
         }
         if (stores[n].log[0])
             unlink(stores[n].log);
-        stores[n].log[0] = '\0';
+        stores[n].log[0] = stores[n].listen[0] = '\0';
     }
 }
 

@@ -42,6 +42,9 @@ extern int redis_addresses_used;
 void store_start(int n);
 /* The same without waiting. */
 void store_launch(int n);
+/* Gives the stores that are started as `n` in this test a port to ask on; the same as store `m` has. */
+void store_listen(int n, int port);
+void store_listen_as(int n, int m);
 /* Sends a signal; after SIGKILL the store is gone when this returns. */
 void store_signal(int n, int number);
 /* Waits until it has ended; its exit status. */

@@ -17,6 +17,8 @@
 /* Two servers in CI share their cores with much else: what is measured is printed, and the limit is generous.
  */
 
+static PGconn *reader; /* holds what it has read until the test ends */
+
 static int setup(void **state)
 {
     harness_setup(state);
@@ -26,6 +28,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    PQfinish(reader);
+    reader = NULL;
     unsetenv("HUBBUB_RETENTION_DAYS");
     harness_teardown(state);
     sql("drop table if exists messages_2009_02, messages_2009_03, messages_2009_04");
@@ -186,10 +190,10 @@ static int64_t longest_stall(int64_t until)
 /* A transaction that has read by `query` stays open for some seconds. */
 static void assert_nobody_waits_for(const char *query)
 {
-    PGconn *reader = PQconnectdb(getenv("TEST_POSTGRES_URL"));
     int64_t longest;
 
     live_in_2009();
+    reader = PQconnectdb(getenv("TEST_POSTGRES_URL"));
     PQclear(PQexec(reader, "begin"));
     PQclear(PQexec(reader, query));
     store_signal(0, SIGKILL);
@@ -201,7 +205,6 @@ static void assert_nobody_waits_for(const char *query)
     assert_string_equal(sql(GONE), "f");
     PQclear(PQexec(reader, "commit"));
     await_log(0, "event=month_dropped month=2009-02");
-    PQfinish(reader);
 }
 
 static void test_chats_are_stored_while_somebody_reads_the_month(void **state)
