@@ -81,24 +81,36 @@ static void offer(struct room *room, const struct event *event)
             room_deliver(room, member, event, origin);
 }
 
-/* Feeds from the ring, and moves those who have caught up to the head. */
-static void feed_from_ring(struct room *room)
+static struct event *event_at(const struct queue *queue, size_t i)
+{
+    return queue->events[(queue->first + i) % queue->room];
+}
+
+/* Hands what is in `queue`, where one event follows the other, to those who stand in it. */
+static void feed_from(struct room *room, const struct queue *queue)
+{
+    struct member *member;
+    event_id start, end, lowest;
+
+    if (queue->count == 0)
+        return;
+    start = event_at(queue, 0)->prev;
+    lowest = end = event_at(queue, queue->count - 1)->id;
+    DL_FOREACH (room->behind, member)
+        if (member->position < lowest && member->position >= start && room->hub->ops->ready(member->owner))
+            lowest = member->position;
+    for (size_t i = 0; lowest < end && i < queue->count; i++)
+        if (event_at(queue, i)->id > lowest)
+            offer(room, event_at(queue, i));
+}
+
+/* Feeds from what is at hand, and moves those who have caught up to the head. */
+static void feed_at_hand(struct room *room)
 {
     struct member *member, *next;
-    event_id lowest = room->position;
 
-    DL_FOREACH (room->behind, member)
-        if (member->position < lowest && member->position >= room_ring_start(room) &&
-            room->hub->ops->ready(member->owner))
-            lowest = member->position;
-    if (lowest < room->position) {
-        for (size_t i = 0; i < room->ring.count; i++) {
-            const struct event *event = room->ring.events[(room->ring.first + i) % room->ring.room];
-
-            if (event->id > lowest)
-                offer(room, event);
-        }
-    }
+    feed_from(room, &room->past);
+    feed_from(room, &room->ring);
     DL_FOREACH_SAFE (room->behind, member, next)
         if (member->position == room->position && room->hub->ops->ready(member->owner))
             member_set_behind(member, false);
@@ -114,7 +126,7 @@ static bool missing(struct room *room, event_id *low, event_id *high)
 
     if (room_is_behind(room)) {
         *low = room->position;
-        *high = room->held.count ? room->held.events[room->held.first]->prev : room->target;
+        *high = room->held.count ? event_at(&room->held, 0)->prev : room->target;
         return true;
     }
     *high = *low = room_ring_start(room);
@@ -183,6 +195,7 @@ static void take_event(struct room *room, struct event *event)
     if (event->id > room->position && event->prev <= room->position)
         room_accept(room, event);
     offer(room, event);
+    room_keep_past(room, event);
 }
 
 static void take_entry(struct room *room, event_id id, event_id prev, const struct redisReply *body)
@@ -409,7 +422,7 @@ void fill_feed(struct room *room)
 
     if (room->state != ROOM_LIVE)
         return;
-    feed_from_ring(room);
+    feed_at_hand(room);
     if (room->walking || room->in_line)
         return;
     if (!missing(room, &low, &high)) {

@@ -184,6 +184,15 @@ event_id room_ring_start(const struct room *room)
     return room->ring.count ? queue_at(&room->ring, 0)->prev : room->position;
 }
 
+void room_keep_past(struct room *room, struct event *event)
+{
+    struct queue *past = &room->past;
+
+    if (past->count && queue_at(past, past->count - 1)->id != event->prev)
+        queue_clear(past);
+    ring_push(past, event);
+}
+
 void room_accept(struct room *room, struct event *event)
 {
     struct hub *hub = room->hub;
@@ -343,6 +352,7 @@ static void know_newest(struct room *room, event_id newest)
 
 static void check_newest(struct room *room, event_id newest)
 {
+    queue_clear(&room->past);
     if (room->state == ROOM_LIVE && !room_is_behind(room) && newest > room->position) {
         room->suspect = newest;
         room->hub->suspects = true;
@@ -521,6 +531,7 @@ static void room_destroy(struct room *room)
     bus_unsubscribe(hub->bus, room->channel);
     queue_clear(&room->ring);
     queue_clear(&room->held);
+    queue_clear(&room->past);
     HASH_DELETE(hh, hub->rooms, room);
     HASH_DELETE(hh_serial, hub->rooms_by_serial, room);
     free(room);

@@ -53,6 +53,8 @@ struct room {
     event_id position, target; /* behind while position < target; 0: not known yet */
     event_id suspect;          /* `last` as the check found it, above the position */
     struct queue ring, held;
+    struct queue
+        past; /* what was read last for somebody behind: more may come who want it; the check forgets it */
     struct member *head; /* members at the position */
     struct member *behind;
     struct waiter *waiters; /* holders that wait for ROOM_LIVE */
@@ -108,6 +110,9 @@ void member_skip(struct member *member, event_id until);
 
 /* Moves a member to the list where it belongs. */
 void member_set_behind(struct member *member, bool behind);
+
+/* Keeps what was read for somebody behind, as long as one event follows the other. */
+void room_keep_past(struct room *room, struct event *event);
 
 /* Hands on what was held back and fits now. */
 void room_try_held(struct room *room);
