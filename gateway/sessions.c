@@ -326,7 +326,7 @@ static bool hub_ready(void *owner)
 
 static void hub_reached(void *owner, struct member *member)
 {
-    chat_acknowledge(owner, member, false);
+    chat_acknowledge(owner, member);
 }
 
 static bool hub_is_for(void *owner, const struct event *event)
