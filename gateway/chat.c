@@ -232,13 +232,14 @@ void chat_find_direct(struct session *session)
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }
 
-void chat_acknowledge(struct session *session, struct member *member, bool all)
+void chat_acknowledge(struct session *session, struct member *member)
 {
     struct chat *chat, *next;
 
     DL_FOREACH_SAFE (session->chats, chat, next)
-        if (chat->member == member && chat->id && (all || chat->id <= member->position))
+        if (chat->member == member && chat->id && chat->id <= member->position)
             acknowledge(chat);
+    session_go_on(session);
 }
 
 bool chat_is_unanswered(const struct session *session, const struct member *member)
@@ -246,7 +247,7 @@ bool chat_is_unanswered(const struct session *session, const struct member *memb
     const struct chat *chat;
 
     DL_FOREACH (session->chats, chat)
-        if ((!member || chat->member == member) && !chat->id)
+        if (!member || chat->member == member)
             return true;
     return false;
 }

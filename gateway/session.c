@@ -224,13 +224,9 @@ static void end_log_out(struct session *session)
 /* Gives the name back once all chats are answered, or there is no more time. */
 static void release(struct session *session)
 {
-    struct member *member;
-
     if (session->asked)
         return;
     session->asked = true;
-    DL_FOREACH2(session->members, member, own_next)
-    chat_acknowledge(session, member, true);
     leave_rooms(session);
     presence_release(session->sessions->presence, session->name, session->id, session->serial);
 }
@@ -457,7 +453,6 @@ static void left(struct session *session)
     strcpy(room, hub_room_name(member->room));
     if (session->current == member)
         session->current = NULL;
-    chat_acknowledge(session, member, true);
     DL_DELETE2(session->members, member, own_prev, own_next);
     session->n_members--;
     hub_leave(member);

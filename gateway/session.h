@@ -324,11 +324,11 @@ bool chat_unstall(struct session *session);
 /* Redis has answered, or the chat is known not to have arrived. */
 void chat_published(struct chat *chat, bool good, event_id id);
 
-/* The member's position has moved: acknowledges what it has reached, or everything that was answered if
- * `all`. */
-void chat_acknowledge(struct session *session, struct member *member, bool all);
+/* The member's position has moved: acknowledges what it has reached.  A log-out that waited for that goes on,
+ * and the member with it. */
+void chat_acknowledge(struct session *session, struct member *member);
 
-/* True if chats of the session (in the member's room, unless NULL) are without an answer of Redis. */
+/* True if chats of the session (in the member's room, unless NULL) are neither acknowledged nor refused. */
 bool chat_is_unanswered(const struct session *session, const struct member *member);
 
 /* Forgets all chats of the session. */

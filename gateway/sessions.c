@@ -332,7 +332,7 @@ static void hub_reached(void *owner, struct member *member)
     if (member == session->inbox)
         inbox_reached(session);
     else
-        chat_acknowledge(session, member, false);
+        chat_acknowledge(session, member);
 }
 
 static bool hub_is_for(void *owner, const struct event *event)

@@ -9,8 +9,8 @@
 #include "records.h"
 #include "roster.h"
 
-#define LOCK_SPACE "1752523362" /* shared with make_month, which uses number 100 there, and roster.c (101) \
-                                 */
+/* Shared with make_month, which uses number 100 there, and with roster.c (101). */
+#define LOCK_SPACE "1752523362"
 
 /* Runs `format` with the lane's number; false (and the database closed) if that did not work. */
 static bool run(struct history *history, const char *format, unsigned lane)

@@ -1,5 +1,7 @@
 """`since`: who comes back sees what was missed, once and in order, and then what is new."""
 
+import pytest
+
 from links import Link, Loop, channel
 
 
@@ -109,30 +111,71 @@ def test_a_since_of_another_lane_or_no_id_at_all_is_refused(hubbub):
     client.sync()
 
 
-def test_who_comes_to_a_gateway_that_lags_hears_nothing_again(make_hubbub):
-    hubbub = make_hubbub()
+@pytest.fixture
+def lagging(make_hubbub):
+    """An installation whose second gateway is behind a link to Redis, and the link and its loop."""
+    hubbub = make_hubbub(settings={"HUBBUB_DRAIN": "3"})
     loop, gateway = Loop(), hubbub.gateways[1]
     link = Link("g2-redis", hubbub.taken.take(), hubbub.redis.port, redis=True)
     loop.run(link.start())
     gateway.stop()
     gateway.settings["HUBBUB_REDIS_URL"] = f"redis://127.0.0.1:{link.port}"
     gateway.start()
-    alice, carol, bob = hubbub.json("alice", 1), hubbub.json("carol", 1, key="c"), hubbub.json("bob", 2)
-    say(alice, "heard everywhere")
-    for one in (bob, carol):
-        one.expect(type="message", data="heard everywhere")
+    yield hubbub, link, loop
+    gateway.stop()
+    loop.run(link.stop())
+    loop.stop()
+
+
+def swallow(link, loop, speaker, listener):
+    """From now on the second gateway does not hear the lobby."""
+    say(speaker, "heard everywhere")
+    listener.expect(type="message", data="heard everywhere")
     loop.call(link.swallow, channel("lobby"))
+
+
+def test_who_comes_to_a_gateway_that_lags_hears_nothing_again(lagging):
+    hubbub, link, loop = lagging
+    alice, carol, bob = hubbub.json("alice", 1), hubbub.json("carol", 1, key="c"), hubbub.json("bob", 2)
+    swallow(link, loop, alice, bob)
     say(alice, "heard on one gateway")
     seen = carol.expect(type="message", data="heard on one gateway")["id"]
-    assert link.swallowed == 1
     back = hubbub.json("carol", 2, key="c", since=seen)
-    assert back.welcome["id"] == seen
+    assert link.swallowed and back.welcome["id"] == seen
     assert texts(bob, 1) == ["heard on one gateway"]  # now its gateway knows that it lacks something
     loop.call(link.flow)
     say(alice, "heard again everywhere")
     assert texts(back, 1) == texts(bob, 1) == ["heard again everywhere"]
     assert len(back.has(type="message")) == 1
     assert not back.has(type="gap") and not bob.has(type="gap")
-    hubbub.stop()
-    loop.run(link.stop())
-    loop.stop()
+
+
+def test_a_gateway_that_lags_and_ends_gives_nobody_an_ack_to_come_back_with_too_late(lagging):
+    hubbub, link, loop = lagging
+    alice, bob = hubbub.json("alice", 1), hubbub.json("bob", 2, key="b")
+    swallow(link, loop, alice, bob)
+    seen = bob.has(type="message")[0]["id"]
+    say(alice, "before")
+    bob.chat("mine", ref="r")
+    alice.expect(type="message", data="mine")
+    hubbub.gateways[1].stop()
+    bob.expect_error("shutting-down")
+    bob.expect_closed()
+    newest = ([one["id"] for one in bob.received if one["type"] in ("message", "ack")] or [seen])[-1]
+    back = hubbub.json("bob", 1, key="b", since=newest)
+    back.chat("mine", ref="r")
+    back.expect(type="ack", ref="r")
+    assert [one["data"] for client in (bob, back) for one in client.has(type="message")] == [
+        "heard everywhere", "before", "mine"]
+
+
+def test_who_leaves_a_room_is_told_first_what_is_before_the_own_chats(lagging):
+    hubbub, link, loop = lagging
+    alice, bob = hubbub.json("alice", 1), hubbub.json("bob", 2)
+    swallow(link, loop, alice, bob)
+    say(alice, "before")
+    bob.chat("mine", ref="r")
+    bob.send({"type": "leave", "room": "lobby"})
+    bob.expect(type="exited")  # once its gateway has found out that it hears nothing
+    assert [one.get("data", one.get("ref")) for one in bob.received if one["type"] in ("message", "ack")] == [
+        "heard everywhere", "before", "r"]

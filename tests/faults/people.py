@@ -8,6 +8,8 @@ What becomes of a chat with a ref:
     said --ack--> acked
       |---error unavailable--> said again, or (drawn) left at that: must never be in history, unless it was lost before
       +---connection lost----> said again, or (drawn) left at that: may be in history, at most once
+
+All of this is said in rooms.  What is said to one person would be a Chat with a recipient, heard in a chain of its own.
 """
 
 import asyncio
