@@ -163,11 +163,21 @@ static void check_gaps(const struct person *person)
     }
 }
 
+/* Who is in the room, as the script says. */
+static struct person *person_of(const struct actor *actor)
+{
+    if (!actor->person)
+        abort();
+    return actor->person;
+}
+
 static void go_away(struct actor *actor)
 {
-    check_gaps(actor->person);
-    actor->last = person_check(actor->person);
-    person_leave(actor->person);
+    struct person *person = person_of(actor);
+
+    check_gaps(person);
+    actor->last = person_check(person);
+    person_leave(person);
     actor->person = NULL;
 }
 
@@ -192,18 +202,20 @@ static void act(unsigned number)
     struct actor *actor = &actors[number];
     const char *room = scenario->people[number].room;
 
+    if (!actor->next)
+        abort();
     switch (*actor->next) {
     case 'l':
         go_away(actor);
         actor->next++;
         break;
     case 's':
-        actor->person->ready = false;
+        person_of(actor)->ready = false;
         actor->next++;
         break;
     case 'r':
     case '1':
-        actor->person->budget = *actor->next++ == '1' ? 1 : -1;
+        person_of(actor)->budget = *actor->next++ == '1' ? 1 : -1;
         person_resume(actor->person);
         break;
     default:
