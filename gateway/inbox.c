@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#include <utlist.h>
+
 #include "bus.h"
 #include "log.h"
 #include "session.h"
@@ -17,6 +19,7 @@
 #include "storelink.h"
 
 #define PAGE 100
+#define TELLING_MAX 8
 
 /* The pages that an account is being handed. */
 struct handover {
@@ -28,6 +31,24 @@ struct handover {
 /* What was read --------------------------------------------------------------------------------------------
  */
 
+/* Gets in line, if there is something to tell. */
+static void want_to_tell(struct session *session)
+{
+    if (session->unsaid || session->telling || session->read <= session->told)
+        return;
+    session->unsaid = true;
+    DL_APPEND2(session->sessions->unsaid, session, unsaid_prev, unsaid_next);
+}
+
+/* Leaves the line. */
+static void leave_line(struct session *session)
+{
+    if (!session->unsaid)
+        return;
+    session->unsaid = false;
+    DL_DELETE2(session->sessions->unsaid, session, unsaid_prev, unsaid_next);
+}
+
 static json_t *read_request(const struct session *session, const char *from, event_id until)
 {
     char id[ID_TEXT_MAX];
@@ -36,26 +57,37 @@ static json_t *read_request(const struct session *session, const char *from, eve
                      session->account, "until", id_to_decimal(until, id), "from", from);
 }
 
-static void tell_read(struct session *session);
+static void tell_next(struct sessions *sessions);
 
 /* What could not be marked stays unread, and is handed over again at the next log-in. */
 static void on_told(void *ctx, uint64_t token, const json_t *answer)
 {
-    struct session *session = session_by_serial(ctx, token);
+    struct sessions *sessions = ctx;
+    struct session *session = session_by_serial(sessions, token);
 
-    if (!session)
-        return;
-    session->telling = false;
-    if (answer && session->read > session->told)
-        tell_read(session);
+    sessions->telling--;
+    if (session) {
+        session->telling = false;
+        if (answer)
+            want_to_tell(session);
+    }
+    tell_next(sessions);
 }
 
-static void tell_read(struct session *session)
+/* A few at a time: a store that is behind waits with its answer, and log-ins must not wait behind that. */
+static void tell_next(struct sessions *sessions)
 {
-    session->telling = storelink_ask(session->sessions->storelink, read_request(session, NULL, session->read),
-                                     on_told, session->sessions, session->serial);
-    if (session->telling)
+    while (sessions->unsaid && sessions->telling < TELLING_MAX) {
+        struct session *session = sessions->unsaid;
+
+        leave_line(session);
+        session->telling = storelink_ask(sessions->storelink, read_request(session, NULL, session->read),
+                                         on_told, sessions, session->serial);
+        if (!session->telling)
+            continue;
         session->told = session->read;
+        sessions->telling++;
+    }
 }
 
 /* Directs up to `id` were sent to the client. */
@@ -64,8 +96,8 @@ static void note_sent(struct session *session, event_id id)
     if (!*session->account || session->dialect->says_read || id <= session->read)
         return;
     session->read = id;
-    if (!session->telling)
-        tell_read(session);
+    want_to_tell(session);
+    tell_next(session->sessions);
 }
 
 void inbox_reached(struct session *session)
@@ -186,6 +218,7 @@ void inbox_open(struct session *session)
 
 void inbox_close(struct session *session)
 {
+    leave_line(session);
     if (session->handover)
         handover_end(session);
     if (session->inbox)

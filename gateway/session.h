@@ -112,7 +112,8 @@ struct session {
     struct member *inbox;      /* what is sent to it alone; NULL: not logged in, or see handover */
     struct handover *handover; /* of an account's unread directs; NULL: it is over, or never was */
     event_id read, told;       /* directs up to there were read, and the store was told so */
-    bool telling;              /* it has not answered yet */
+    bool telling, unsaid;      /* it has not answered yet; or the session waits for its turn to tell */
+    struct session *unsaid_prev, *unsaid_next;
     struct chat *chats;
     size_t n_chats;
 
@@ -155,6 +156,8 @@ struct sessions {
     struct session *by_serial;
     struct chat *chats;
     struct session *closed; /* to be freed at the end of the turn */
+    struct session *unsaid; /* they have read what the store was not told; leave when it is their turn */
+    unsigned telling;       /* how many are being told */
     uint64_t next_serial, next_token;
     struct address *addresses; /* of clients, counted; only while there is a limit for them */
     struct seldom refused;     /* because the server is full */

@@ -21,6 +21,7 @@
 #ifndef ANSWER_MS
 #define ANSWER_MS 5000
 #endif
+#define STUCK_MS (ANSWER_MS + 1000) /* the store itself answers in ANSWER_MS, be it that it cannot */
 #define LINE_MAX_BYTES (1024 * 1024)
 #define CLOCK_MS 200
 #define BACKOFF_FIRST_MS 50
@@ -28,12 +29,12 @@
 #define QUIET_MS 10000 /* the same trouble is logged so seldom */
 
 /* One request.  Enters `waiting` when it is asked, moves on to `asked` when it is sent, and leaves when it is
- * answered, or is not in time. */
+ * answered.  Who asked waits until `until`, also if the store answers later. */
 struct question {
     uint64_t number; /* its "id" */
     char *line;      /* NULL: it was sent */
-    uint64_t until;
-    storelink_fn *answered;
+    uint64_t until, sent_at;
+    storelink_fn *answered; /* NULL: was told already */
     void *ctx;
     uint64_t token;
     struct question *prev, *next;
@@ -70,9 +71,19 @@ static void question_free(struct question *question)
     free(question);
 }
 
+/* Tells who asked, once. */
+static void tell(struct question *question, const json_t *answer)
+{
+    storelink_fn *answered = question->answered;
+
+    question->answered = NULL;
+    if (answered)
+        answered(question->ctx, question->token, answer);
+}
+
 static void question_answer(struct question *question, const json_t *answer)
 {
-    question->answered(question->ctx, question->token, answer);
+    tell(question, answer);
     question_free(question);
 }
 
@@ -109,6 +120,7 @@ static void send_waiting(struct storelink *storelink)
         sodium_memzero(question->line, strlen(question->line));
         free(question->line);
         question->line = NULL;
+        question->sent_at = monotonic_ms();
     }
 }
 
@@ -298,13 +310,18 @@ static void connect_next(struct storelink *storelink)
 
 static void drop_overdue(struct storelink *storelink, uint64_t now)
 {
-    if (storelink->asked && now >= storelink->asked->until) {
+    struct question *question, *next;
+
+    if (storelink->asked && now - storelink->asked->sent_at >= STUCK_MS) {
         lose(storelink, "a request was not answered in time");
         return;
     }
+    DL_FOREACH_SAFE (storelink->asked, question,
+                     next) /* none leaves: only answers and lose() take them out */
+        if (now >= question->until)
+            tell(question, NULL);
     while (storelink->waiting && now >= storelink->waiting->until) {
-        struct question *question = storelink->waiting;
-
+        question = storelink->waiting;
         DL_DELETE(storelink->waiting, question);
         storelink->n_waiting--;
         question_answer(question, NULL);
