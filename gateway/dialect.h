@@ -164,9 +164,10 @@ struct dialect {
     enum decoded (*decode)(struct codec *codec, const char *bytes, size_t len, size_t *used,
                            struct request *request);
 
-    /* The client has logged in; a log-in of its was refused.  NULL: that makes no difference to the dialect.
-     */
+    /* The client has logged in.  NULL: that makes no difference to the dialect. */
     void (*logged_in)(struct codec *codec);
+
+    /* A log-in was refused.  NULL: as above. */
     void (*refused)(struct codec *codec, enum error_code error);
 
     /* Nothing has come for quiet_ms: what was not used is all that there is for now, and is decoded again.

@@ -162,8 +162,7 @@ void member_skip(struct member *member, event_id until)
                           .verb = VERBS,
                           .room = *room->chain == 'r' ? hub_room_name(room) : NULL,
                           .after = member->position,
-                          .until = until,
-                          .text = "What was said in between is not kept any more."};
+                          .until = until};
     struct evbuffer *bytes = encoded(room->hub, member->dialect);
 
     hub_encode_begin(room->hub);
