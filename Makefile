@@ -8,14 +8,16 @@ PYTHON := /usr/bin/python3
 
 # Each is taken as typed: a "$" in it is not make's.
 override SQL := $(value SQL)
-export SQL GATEWAYS
+override NAME := $(value NAME)
+export SQL NAME GATEWAYS
 
-.PHONY: help up build test test-faults test-docker lint fuzz psql audit settings clean install-run install-test install-lint install-fuzz
+.PHONY: help up build test test-faults test-docker lint fuzz psql audit passwd forget settings clean install-run install-test install-lint install-fuzz
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
 	@echo 'make psql      look into the history; SQL="select ..." prints one answer'
 	@echo 'make audit     what contradicts the promises: nothing, one hopes'
+	@echo 'make passwd    set the password of the account NAME=..., making it one; make forget makes it a guest again'
 	@echo 'make test      run every suite, plainly and with sanitizers'
 	@echo 'make test-faults  kill, freeze and cut off everything for MINUTES=10 while 40 people chat; SEED=N repeats one'
 	@echo 'make test-docker  run docker-compose.yml under another name and test it from outside'
@@ -51,6 +53,9 @@ psql:
 
 audit:
 	@exec $(PYTHON) deploy/history.py audit
+
+passwd forget:
+	@exec $(PYTHON) deploy/account.py --build $(BUILD) $@ "$$NAME"
 
 settings: build
 	@$(BUILD)/common/settings-doc >docs/SETTINGS.md.new

@@ -275,30 +275,16 @@ static void walk(struct room *room, event_id from, event_id until, int n, bool e
         room->hub->walks++;
 }
 
-/* Nothing happened above `low` up to `until`: all who stand there move on. */
-static void pass(struct room *room, event_id low, event_id until)
-{
-    struct member *member, *next;
-
-    DL_FOREACH_SAFE (room->behind, member, next)
-        if (member->position >= low && member->position < until && room->hub->ops->ready(member->owner))
-            member_move(member, until);
-    if (room->position >= low && room->position < until)
-        room_move(room, until);
-}
-
-/*
- * Takes a page of the store, from the id room->fill->at on.  What lies between what it has and where the log
- * begins is a gap; but where the lane was opened anew the log begins without one.
- */
+/* Takes a page of the store, from the id room->fill->at on.  What lies between what it has and where the log
+ * begins is a gap. */
 static void take_page(struct room *room, const json_t *answer)
 {
     struct fill *fill = room->fill;
-    event_id at = fill->at, oldest = 0;
+    event_id at = fill->at;
     size_t n = stored_count(answer);
 
     for (size_t i = 0; i < n; i++) {
-        struct event *event = stored_event(answer, i, room->chain, at);
+        struct event *event = stored_event(answer, i, room->chain);
 
         if (!event) {
             log_warn("page_unreadable", "chain=%s after=%llu", room->chain, (unsigned long long)at);
@@ -311,12 +297,7 @@ static void take_page(struct room *room, const json_t *answer)
         at = event->id;
         event_drop(event);
     }
-    if (json_is_true(json_object_get(answer, "more")) && n > 0)
-        return;
-    if (at < fill->logged && fill->logged == bus_floor(room->hub->bus, room->lane) &&
-        stored_id(answer, "oldest", &oldest) && at >= oldest)
-        pass(room, at, fill->logged);
-    else if (at < fill->logged)
+    if (at < fill->logged && (n == 0 || !json_is_true(json_object_get(answer, "more"))))
         skip(room, at, fill->logged);
 }
 

@@ -285,7 +285,7 @@ static void take_page(struct session *session, const json_t *answer)
     struct history *history = session->history;
 
     for (size_t i = 0; i < stored_count(answer); i++) {
-        struct event *event = stored_event(answer, i, history->chains[0], 0);
+        struct event *event = stored_event(answer, i, history->chains[0]);
 
         if (event)
             add(session, event);

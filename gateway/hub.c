@@ -149,12 +149,6 @@ void room_deliver(struct room *room, struct member *member, const struct event *
     moved(member);
 }
 
-void member_move(struct member *member, event_id until)
-{
-    member->position = until;
-    moved(member);
-}
-
 void member_skip(struct member *member, event_id until)
 {
     struct room *room = member->room;
@@ -168,7 +162,8 @@ void member_skip(struct member *member, event_id until)
     hub_encode_begin(room->hub);
     dialects[member->dialect]->encode_reply(&reply, bytes);
     send_encoded(room->hub, member, bytes);
-    member_move(member, until);
+    member->position = until;
+    moved(member);
 }
 
 /* Rooms -------------------------------------------------------------------------------------------------- */
@@ -212,8 +207,7 @@ void room_accept(struct room *room, struct event *event)
     }
 }
 
-/* `move` moves each of those at the head. */
-static void move_room(struct room *room, event_id until, void (*move)(struct member *member, event_id until))
+void room_skip(struct room *room, event_id until)
 {
     struct member *member, *next;
 
@@ -225,18 +219,8 @@ static void move_room(struct room *room, event_id until, void (*move)(struct mem
         if (!room->hub->ops->ready(member->owner))
             member_set_behind(member, true);
         else if (member->position < until)
-            move(member, until);
+            member_skip(member, until);
     }
-}
-
-void room_move(struct room *room, event_id until)
-{
-    move_room(room, until, member_move);
-}
-
-void room_skip(struct room *room, event_id until)
-{
-    move_room(room, until, member_skip);
 }
 
 /* The chain rule: see docs/ARCHITECTURE.md. */

@@ -171,7 +171,7 @@ static void on_unread(void *ctx, uint64_t token, const json_t *answer)
     }
     chain_name('u', session->name, chain);
     for (size_t i = 0; i < n; i++) {
-        struct event *event = stored_event(answer, i, chain, 0);
+        struct event *event = stored_event(answer, i, chain);
 
         if (!event)
             continue;

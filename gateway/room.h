@@ -99,13 +99,10 @@ void room_deliver(struct room *room, struct member *member, const struct event *
 /* Forgets what was encoded before. */
 void hub_encode_begin(struct hub *hub);
 
-/* Moves the position of `room`, and those at the head, to `until` without events: there are none; or they are
- * not to be had, which is told. */
-void room_move(struct room *room, event_id until);
+/* Moves the position of `room` to `until` without events, and tells those at the head. */
 void room_skip(struct room *room, event_id until);
 
-/* The same for one member. */
-void member_move(struct member *member, event_id until);
+/* Tells one member that what lies between its position and `until` is not to be had, and moves it there. */
 void member_skip(struct member *member, event_id until);
 
 /* Moves a member to the list where it belongs. */

@@ -29,15 +29,14 @@ static char *make_body(json_t *event, const char *chain)
     return text;
 }
 
-struct event *stored_event(const json_t *answer, size_t i, const char *chain, event_id before)
+struct event *stored_event(const json_t *answer, size_t i, const char *chain)
 {
     json_t *json = json_array_get(json_object_get(answer, "events"), i);
-    event_id id, prev = before;
+    event_id id, prev;
     struct event *event;
     char *body;
 
-    if (!json_is_object(json) || !stored_id(json, "id", &id) ||
-        (json_is_string(json_object_get(json, "prev")) && !stored_id(json, "prev", &prev)))
+    if (!json_is_object(json) || !stored_id(json, "id", &id) || !stored_id(json, "prev", &prev))
         return NULL;
     body = make_body(json, chain);
     if (!body)

@@ -17,10 +17,7 @@ bool stored_id(const json_t *answer, const char *name, event_id *id);
 /* How many events an answer has. */
 size_t stored_count(const json_t *answer);
 
-/*
- * Event `i` of `chain`, from an answer.  `before` is the id before it where the store says that there is none
- * (a lane that was opened anew).  NULL: it is not as it should be.  The caller has one reference.
- */
-struct event *stored_event(const json_t *answer, size_t i, const char *chain, event_id before);
+/* Event `i` of `chain`, from an answer.  NULL: it is not as it should be.  The caller has one reference. */
+struct event *stored_event(const json_t *answer, size_t i, const char *chain);
 
 #endif

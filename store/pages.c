@@ -28,9 +28,7 @@ static const char page_sql[] =
     " else (select id from users where name_key = $4) end as key,"
     " (select id from users where name_key = $5) as other, exists (select from messages where id < 0)"
     " from cursors l, cursors w where l.lane = $2 and w.lane = $3)"
-    " select k.stored, k.stored_with, k.oldest, e.id,"
-    " case when exists (select from openings o where o.lane = (e.id >> 14) & 63 and o.id = e.prev)"
-    " then null else e.prev end,"
+    " select k.stored, k.stored_with, k.oldest, e.id, e.prev,"
     " (select name from users where id = e.sender_id), e.text,"
     " (select name from users where id = e.recipient_id), e.recipient_holder, e.sender_holder"
     " from known k left join lateral page($1, k.key, k.other, $6, $7, $8, $9 = 1, $10, $11) e on true";

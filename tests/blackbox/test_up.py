@@ -203,6 +203,28 @@ def test_a_part_that_is_killed_is_started_again_with_a_line_and_chat_works(up, p
     wait_for(lambda: up.sql(f"SELECT count(*) FROM history WHERE id = {number}") == "1", PATIENCE, "it is stored")
 
 
+def test_the_owner_sets_a_password_and_takes_it_back(up):
+    def account(*words, stdin=""):
+        return subprocess.run([sys.executable, os.path.join(ROOT, "deploy/account.py"), "--build", BUILD, "--local",
+                               up.local.directory, "--shift", str(up.local.shift), *words], input=stdin,
+                              capture_output=True, text=True, timeout=60)
+
+    def answer(**login):
+        client = JsonClient(up.local.dialects["json"])
+        client.send({"type": "join", "data": "Owner", **login})
+        got = client.take(lambda one: one["type"] in ("welcome", "error"), "an answer", PATIENCE)
+        client.close()
+        return got.get("code", got["type"])
+
+    set_ = account("passwd", "Owner", stdin="a long password\n")
+    assert set_.returncode == 0, set_
+    assert answer() == "password-required" and answer(password="a long password") == "welcome"
+    assert account("forget", "Owner").returncode == 0
+    wait_for(lambda: answer() == "welcome", PATIENCE, "a guest may have the name")
+    nobody = account("passwd", "")
+    assert nobody.returncode == 1 and "NAME=" in nobody.stderr
+
+
 def test_the_end_leaves_nothing_but_the_data(up):
     number = up.chat("before-end", up.local.peoples_ports(1)["json"], "kept")
     wait_for(lambda: up.sql(f"SELECT count(*) FROM history WHERE id = {number}") == "1", PATIENCE, "it is stored")

@@ -86,14 +86,14 @@ static event_id number(const json_t *request, const char *name)
     return strtoull(json_string_value(json_object_get(request, name)), NULL, 10);
 }
 
-static void add(json_t *events, event_id id, event_id prev, bool opening, size_t n)
+static void add(json_t *events, event_id id, event_id prev, size_t n)
 {
     char id_text[ID_TEXT_MAX], prev_text[ID_TEXT_MAX], text[24];
 
     snprintf(text, sizeof text, "%zu", n);
-    json_array_append_new(events, json_pack("{s:s, s:s?, s:s, s:s}", "id", id_to_decimal(id, id_text), "prev",
-                                            opening ? NULL : id_to_decimal(prev, prev_text), "from",
-                                            "somebody", "text", text));
+    json_array_append_new(events,
+                          json_pack("{s:s, s:s, s:s, s:s}", "id", id_to_decimal(id, id_text), "prev",
+                                    id_to_decimal(prev, prev_text), "from", "somebody", "text", text));
 }
 
 bool fake_store_answer(struct storelink *store)
@@ -120,7 +120,7 @@ bool fake_store_answer(struct storelink *store)
             continue;
         more = json_array_size(events) == 200;
         if (!more)
-            add(events, ids[i], i > 0 ? ids[i - 1] : 0, i == 0, i + 1);
+            add(events, ids[i], i > 0 ? ids[i - 1] : 0, i + 1);
     }
     end(question, json_pack("{s:b, s:o, s:b, s:s, s:s}", "ok", 1, "events", events, "more", more, "stored",
                             "9000000000000000000", "oldest", id_to_decimal(store->oldest, oldest)));

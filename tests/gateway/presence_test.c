@@ -113,6 +113,7 @@ static const struct claim alice = {.name = "alice",
                                    .shown = "Alice",
                                    .session = "g1-x-1",
                                    .key = "-",
+                                   .account = "",
                                    .room = "lobby",
                                    .record = "{\"open\":\"alice\"}"};
 
@@ -120,6 +121,7 @@ static const struct claim bob = {.name = "bob",
                                  .shown = "Bob",
                                  .session = "g1-x-2",
                                  .key = "secret",
+                                 .account = "",
                                  .room = "lobby",
                                  .record = "{\"open\":\"bob\"}"};
 

@@ -157,18 +157,6 @@ static void test_an_event_says_who_said_what_after_which(void **state)
     json_decref(page);
 }
 
-static void test_what_comes_after_an_opening_has_no_prev(void **state)
-{
-    json_t *page;
-
-    sql("insert into openings (lane, id) values (%u, %lld), (3, %lld)", LOBBY_LANE, id(LOBBY_LANE, 0),
-        id(LOBBY_LANE, 2));
-    page = ask(pages_events, "{\"chain\":\"r:dev\"," ALL ",\"limit\":2}");
-    assert_true(json_is_null(json_object_get(event(page, 0), "prev")));
-    assert_true(json_is_string(json_object_get(event(page, 1), "prev")));
-    json_decref(page);
-}
-
 static void test_a_page_says_what_is_stored_and_what_is_kept(void **state)
 {
     json_t *page = ask(pages_events, "{\"chain\":\"r:nobody\"," ALL ",\"limit\":9}");
@@ -555,7 +543,6 @@ int main(int argc, char **argv)
         PAGES_TEST(test_the_oldest_events_after_an_id_are_a_page_too),
         PAGES_TEST(test_a_range_excludes_its_after_and_includes_its_until),
         PAGES_TEST(test_an_event_says_who_said_what_after_which),
-        PAGES_TEST(test_what_comes_after_an_opening_has_no_prev),
         PAGES_TEST(test_a_page_says_what_is_stored_and_what_is_kept),
         PAGES_TEST(test_a_page_ends_where_its_texts_are_too_long),
         PAGES_TEST(test_pages_in_either_direction_have_every_event_once),
