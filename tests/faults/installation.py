@@ -47,7 +47,8 @@ class Installation(Hubbub):
                 f"server g{number} 127.0.0.1:{super(Installation, self).port(dialect, number)} send-proxy-v2 "
                 f"port {gateway.settings['HUBBUB_HTTP_LISTEN'].rpartition(':')[2]}"
                 for number, gateway in enumerate(self.gateways, 1))
-        return string.Template(text).substitute(values)
+        # On loopback alone: our ports are ours there, while somebody else may have the same on another address.
+        return string.Template(text.replace("bind *:", "bind 127.0.0.1:")).substitute(values)
 
     @property
     def servers(self):
