@@ -334,8 +334,10 @@ void session_room_ready(struct session *session, bool good)
         bool live = false;
 
         session->inbox_room = hub_hold_inbox(session->sessions->hub, session->name, session->serial, &live);
-        if (!session->inbox_room || live)
-            session_room_ready(session, live);
+        if (!session->inbox_room)
+            session_room_ready(session, false);
+        else if (live) /* what this user was told on another gateway may not have come here yet */
+            hub_read_newest(session->inbox_room, session->serial);
     } else if (session->doing == DOING_LOGIN) {
         if (!*session->account)
             session->inbox_since = hub_newest(session->inbox_room);
@@ -368,7 +370,7 @@ static struct member *enter(struct session *session)
     if (member)
         return member;
     if (session->since > hub_newest(session->room)) /* counts as the newest */
-        session->since = 0;
+        session->since = hub_newest(session->room);
     member = hub_enter(session->room, session, session->serial, session->dialect_number, session->echo,
                        session->since);
     if (!member)

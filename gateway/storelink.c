@@ -261,7 +261,7 @@ static const struct evutil_addrinfo *choose(const struct evutil_addrinfo *found)
     for (const struct evutil_addrinfo *at = found; at; at = at->ai_next)
         n++;
     wanted = randombytes_uniform(n);
-    for (unsigned i = 0; i < wanted; i++)
+    for (; wanted > 0 && found->ai_next; wanted--)
         found = found->ai_next;
     return found;
 }

@@ -21,8 +21,6 @@
 
 #define END_MS 1200 /* what is under way when it is told to end may take so long */
 
-extern char **environ;
-
 /* Runs everything until it is told to end; the exit status. */
 static int run(const struct settings *settings)
 {

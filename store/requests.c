@@ -1,5 +1,6 @@
 #include "requests.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -100,6 +101,7 @@ struct requests {
 
 static void forget(struct requests *requests, struct waiting *waiting)
 {
+    assert(requests->by_ticket); /* it is in there */
     HASH_DEL(requests->by_ticket, waiting);
     DL_DELETE(requests->oldest_first, waiting);
     waiting->peer->under_way--;

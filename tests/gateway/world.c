@@ -171,7 +171,7 @@ struct person *person_go_in(struct room *room, const char *name, struct how how)
     snprintf(person->where, sizeof person->where, "%s", name);
     DL_APPEND(world.people, person);
     if (how.since > hub_newest(room))
-        how.since = 0; /* as session.c has it */
+        how.since = hub_newest(room); /* as session.c has it */
     person->member = hub_enter(room, person, person->serial, how.dialect, how.echo, how.since);
     assert_non_null(person->member);
     person->start = person->member->position;
