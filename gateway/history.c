@@ -23,7 +23,7 @@
 
 #define PAGE_BYTES (64 * 1024)
 #define ENTRIES_STEP 25 /* so many bodies always fit into an answer of a walk */
-#define TAIL_MAX 2000   /* events in memory; a store that is further behind is as good as away */
+#define STEPS_MAX 80    /* of a page; a store that is further behind than they go is as good as away */
 
 struct history {
     unsigned limit;
@@ -32,7 +32,9 @@ struct history {
     char name[NAME_MAX_BYTES]; /* whom the directs are with, folded */
     char chains[2][CHAIN_MAX_BYTES];
     unsigned n_chains, at; /* the chain whose tail is being read */
-    event_id from;         /* of the walk under way */
+    event_id newest, from; /* of the room; of the walk under way */
+    unsigned steps;
+    bool found;            /* the log has `before` itself, or it was searched for */
     event_id until[2];     /* where the tails end */
     bool tail;             /* the walk is along a tail */
     bool has_store;        /* it has answered */
@@ -266,12 +268,13 @@ static void on_walk(void *ctx, uint64_t token, enum bus_status status, const str
 
         if (event)
             add(session, event);
+        history->found |= event && event->id == history->before;
         event_drop(event);
     }
     history->from = walk.next;
     if (walk.end != WALK_MORE || (!history->tail && history->n > history->limit))
         walked(session, &walk);
-    else if (history->n > TAIL_MAX)
+    else if (++history->steps == STEPS_MAX)
         fail(session);
     else
         step(session);
@@ -294,12 +297,13 @@ static void take_page(struct session *session, const json_t *answer)
     history->more = json_is_true(json_object_get(answer, "more"));
 }
 
-/* `before` is neither in the log nor so old that the store could have it. */
-static bool is_before_unknown(const struct session *session, event_id stored)
+/* `before` is no id of the room, and not so old that the store could have all below it: then what is below is
+ * found from the newest on. */
+static bool must_search(const struct session *session, event_id stored)
 {
     const struct history *history = session->history;
 
-    return !history->tail && history->before && history->n == 0 && history->before > stored &&
+    return !history->tail && history->before > stored && !history->found &&
            history->before > bus_floor(session->sessions->bus, chain_lane(history->chains[0]));
 }
 
@@ -314,8 +318,10 @@ static void on_page(void *ctx, uint64_t token, const json_t *answer)
         return;
     if (good && history->with)
         good = stored_id(answer, "stored_with", &stored[1]);
-    if (good && is_before_unknown(session, stored[0])) {
-        session_refuse(session, ERROR_BAD_REQUEST, "\"before\" is no id of this room.");
+    if (good && must_search(session, stored[0])) {
+        history->found = true; /* as near as can be */
+        history->from = history->newest;
+        step(session);
         return;
     }
     if (good)
@@ -414,7 +420,8 @@ void history_of_room(struct session *session, const struct member *member, unsig
     set_chain(session, 0, 'r', hub_room_name(member->room));
     session->wanted = strdup(hub_room_name(member->room));
     history->tail = since > 0;
-    history->from = before ? before : hub_newest(member->room);
+    history->newest = hub_newest(member->room);
+    history->from = before ? before : history->newest;
     if (history->tail)
         ask_store(session, INT64_MAX);
     else

@@ -275,6 +275,8 @@ static void do_history(struct session *session, const struct request *request)
         reject(session, request, ERROR_BAD_REQUEST, "That is an id of another room.");
     } else {
         session_begin(session, DOING_HISTORY, request);
+        if (before > hub_newest(member->room)) /* is none, as it were */
+            before = 0;
         history_of_room(session, member, limit, before, since);
     }
 }
@@ -294,6 +296,12 @@ static void do_read(struct session *session, const struct request *request)
         reject(session, request, ERROR_NO_SUCH_USER, NULL);
         return;
     }
+    if (id_lane(id) != lane_of(session->name)) {
+        reject(session, request, ERROR_BAD_REQUEST, "\"id\" is not of a direct to you.");
+        return;
+    }
+    if (session->inbox && id > session->inbox->position) /* what was not handed over yet was not read */
+        id = session->inbox->position;
     session_begin(session, DOING_READ, request);
     session->wanted = strdup(request->with);
     inbox_read(session, name, id);

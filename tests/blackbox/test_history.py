@@ -157,13 +157,20 @@ def test_what_was_said_a_moment_ago_is_there_though_the_store_is_behind(own_hubb
     try:
         own_hubbub.wait_sql("SELECT count(*) FROM pg_locks WHERE relation = 'cursors'::regclass AND mode = "
                             "'ExclusiveLock'", "1")
-        say(alice, "three", "four")
+        new = say(alice, "three", "four")
+        alice.send({"type": "join", "room": "fresh"})
+        alice.expect(type="entered")
+        first, = say(alice, "first ever", room="fresh")
+        assert page(alice, room="fresh", before=first) == ([], False)
         direct(bob, "alice", "d2")
         assert own_hubbub.sql("SELECT count(*) FROM messages") == "3"
         for client in (alice, bob):
             assert page(client) == (["one", "two", "three", "four"], False)
             assert page(client, since=old[0]) == (["two", "three", "four"], False)
             assert page(client, since=old[0], limit=2) == (["two", "three"], True)
+            assert page(client, before=new[0]) == (["one", "two"], False)
+            assert page(client, before=new[1]) == (["one", "two", "three"], False)
+            assert page(client, before=str(int(new[0]) + 1)) == (["one", "two", "three"], False)
             other = "bob" if client is alice else "alice"
             assert page(client, **{"with": other}) == (["d1", "d2"], False)
             assert page(client, **{"with": other, "limit": 1}) == (["d2"], True)
@@ -259,10 +266,14 @@ def test_a_history_that_cannot_be_is_refused(hubbub, request_, code):
     leave(client)
 
 
-def test_an_id_that_is_none_of_the_room_is_refused(hubbub):
-    alice = hubbub.json("foreign-alice", room="foreign-one")
-    mine = say(alice, "one")[0]
-    hubbub.wait_sql(f"SELECT count(*) FROM messages WHERE id = {mine}", "1")
-    alice.send({"type": "history", "before": str(int(mine) + 1000), "ref": "r"})
-    alice.expect_error("bad-request", ref="r")
+def test_before_an_id_that_nothing_has_is_what_lies_below(hubbub):
+    alice = hubbub.json("between-alice", room="between-room")
+    ids = say(alice, "one", "two", "three")
+    for stored in (False, True):
+        if stored:
+            trim(hubbub, "between-room", ids[-1])
+        assert page(alice, before=str(int(ids[2]) + 1000)) == (["one", "two", "three"], False)
+        assert page(alice, before=str(int(ids[1]) + 1)) == (["one", "two"], False)
+        assert page(alice, before=ids[0]) == ([], False)
+        assert page(alice, before="1") == ([], False)
     leave(alice)
