@@ -149,7 +149,8 @@ static const struct setting table[] = {
     {"PASSWORD_MEMORY", PROGRAM_STORE, NUMBER(password_memory), "64", 8, 1024, NULL, "",
      "MiB of memory that argon2id takes for each password under way. The same holds."},
     {"GUESTS", PROGRAM_GATEWAY, TEXT(guests), "allow", 0, 0, good_guests, "use allow or deny",
-     "Whether people may log in without an account: allow or deny."},
+     "Whether people may log in without an account: allow or deny.  With deny, accounts are made by "
+     "`hubbub-store passwd NAME` alone."},
     {"LOG_LEVEL", BOTH, TEXT(log_level), "info", 0, 0, good_level, "use debug, info, warn or error",
      "The least level that is logged: debug, info, warn or error."},
     {"LOGIN_TIMEOUT", PROGRAM_GATEWAY, NUMBER(login_timeout), "30", 1, 3600, NULL, "",

@@ -88,7 +88,7 @@ static void on_registered(void *ctx, uint64_t token, const json_t *answer)
     if (!session || session->doing != DOING_REGISTER)
         return;
     if (json_is_true(json_object_get(answer, "ok")) && read_account(session, answer)) {
-        log_info("account_registered", "session=%s name=%s", session->id, session->shown);
+        log_info("password_set", "session=%s name=%s", session->id, session->shown);
         session_reply(session, &(struct reply){.kind = REPLY_REGISTERED,
                                                .verb = VERB_REGISTER,
                                                .ref = session->ref,

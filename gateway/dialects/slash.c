@@ -255,7 +255,7 @@ void slash_encode_reply(const struct reply *reply, struct evbuffer *out)
         put_gap(reply, out);
         break;
     case REPLY_REGISTERED:
-        evbuffer_add_printf(out, "The name %s is yours: from now on it needs your password.", reply->name);
+        evbuffer_add_printf(out, "The name %s is yours: it needs this password from now on.", reply->name);
         break;
     case REPLY_HISTORY:
         put_past(reply, out);

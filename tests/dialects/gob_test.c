@@ -666,7 +666,7 @@ static void who_has_registered_is_told_in_a_sentence(void **state)
     set_up(&client);
     replies(&client, &(struct reply){.kind = REPLY_REGISTERED, .name = "bob"});
     assert_value(&client, "\2\6server\1\x3a"
-                          "The name bob is yours: from now on it needs your password.\0");
+                          "The name bob is yours: it needs this password from now on.\0");
     tear_down(&client);
 }
 

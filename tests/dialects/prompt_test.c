@@ -591,7 +591,7 @@ static const struct CMUnitTest tests[] = {
         EVENTS(ONE(.id = (event_id)1700000000123 << 20, .from = "Alice", .place = "lobby", .text = "a\nb"))),
     REPLY("history without messages", "Nothing was said in lobby that is kept.\n", .kind = REPLY_HISTORY,
           .room = "lobby"),
-    REPLY("who has registered is told", "The name Alice is yours: from now on it needs your password.\n",
+    REPLY("who has registered is told", "The name Alice is yours: it needs this password from now on.\n",
           .kind = REPLY_REGISTERED, .verb = VERB_REGISTER, .name = "Alice"),
     REPLY("rooms are a sentence", "There is 1 room: lobby (2).\n", .kind = REPLY_ROOMS,
           .names = &(const char *const){"lobby"}, .counts = &(const long){2}, .n_names = 1, .count = 1),

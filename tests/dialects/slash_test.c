@@ -289,7 +289,7 @@ static const struct CMUnitTest tests[] = {
     SAID("no rooms", "There are no rooms.", .kind = REPLY_ROOMS),
     SAID("many rooms", "There are 9 rooms: lobby (2) and 8 more.", .kind = REPLY_ROOMS, .count = 9,
          .counts = (const long[]){2}, NAMES("lobby")),
-    SAID("who has registered", "The name Alice is yours: from now on it needs your password.",
+    SAID("who has registered", "The name Alice is yours: it needs this password from now on.",
          .kind = REPLY_REGISTERED, .name = "Alice"),
     SAID("history says when, and who it is from", "2023-11-14 22:13 Alice: hello\n2023-11-14 22:13 Bob: hi",
          .kind = REPLY_HISTORY, .room = "dev", .more = true,
