@@ -65,6 +65,16 @@ static bool is_newest(const struct history *history)
     return history->since == 0;
 }
 
+/* True if the session may see what was for, or by, `holder`.  An account sees nothing from before it was one.
+ */
+static bool may_see(const struct session *session, const char *holder)
+{
+    char own[HOLDER_MAX_BYTES];
+
+    return *session->account ? strcmp(holder, session_holder(session, own)) == 0
+                             : session_is(session, holder);
+}
+
 /* True if the event is one that was asked for; of directs, one between the two that is the session's own. */
 static bool is_wanted(const struct session *session, const struct event *event)
 {
@@ -77,9 +87,9 @@ static bool is_wanted(const struct session *session, const struct event *event)
         return true;
     if (!event->direct || !name_fold(event->from, folded))
         return false;
-    if (strcmp(folded, history->name) == 0 && session_is(session, event->whom))
+    if (strcmp(folded, history->name) == 0 && may_see(session, event->whom))
         return name_fold(event->place, folded) && strcmp(folded, session->name) == 0;
-    return strcmp(folded, session->name) == 0 && session_is(session, event->by) &&
+    return strcmp(folded, session->name) == 0 && may_see(session, event->by) &&
            name_fold(event->place, folded) && strcmp(folded, history->name) == 0;
 }
 
@@ -382,7 +392,8 @@ static void ask_store(struct session *session, event_id until)
     if (history->before && until >= history->before)
         until = history->before - 1;
     pack_bounds(request, history, until);
-    if (!storelink_ask(session->sessions->storelink, request, on_page, session->sessions, session->serial))
+    if (!storelink_ask(session->sessions->storelink, STORELINK_PAGE, request, on_page, session->sessions,
+                       session->serial))
         on_page(session->sessions, session->serial, NULL);
 }
 

@@ -131,7 +131,7 @@ void member_set_behind(struct member *member, bool behind)
 
 static void moved(struct member *member)
 {
-    if (member->waiting)
+    if (member->waiting || member->watched)
         member->room->hub->ops->reached(member->owner, member);
 }
 
