@@ -22,6 +22,7 @@
 #include "walk.h"
 
 #define PAGE_BYTES (64 * 1024)
+#define ENVELOPE_BYTES 64 /* about what each line of a text costs besides, in some dialects */
 #define ENTRIES_STEP 25 /* so many bodies always fit into an answer of a walk */
 #define STEPS_MAX 80    /* of a page; a store that is further behind than they go is as good as away */
 
@@ -140,7 +141,7 @@ static size_t page_size(const struct history *history)
     while (n < history->n && n < history->limit) {
         const struct event *event = history->events[is_newest(history) ? history->n - 1 - n : n];
 
-        bytes += strlen(event->text);
+        bytes += strlen(event->text) + ENVELOPE_BYTES * text_lines(event->text);
         if (bytes > PAGE_BYTES && n > 0)
             break;
         n++;
