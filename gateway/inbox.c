@@ -100,9 +100,11 @@ static void note_sent(struct session *session, event_id id)
     tell_next(session->sessions);
 }
 
+/* Behind a gap nothing counts as read by itself: to the store that would mean what is missing, too. */
 void inbox_reached(struct session *session)
 {
-    note_sent(session, session->inbox->position);
+    if (!session->inbox->robbed)
+        note_sent(session, session->inbox->position);
 }
 
 static void on_read(void *ctx, uint64_t token, const json_t *answer)
@@ -142,16 +144,30 @@ static void handover_end(struct session *session)
     session->handover = NULL;
 }
 
-static void enter(struct session *session)
+/* `robbed`: not all was handed over. */
+static void enter(struct session *session, bool robbed)
 {
     session->inbox = hub_enter(session->handover->room, session, session->serial, session->dialect_number,
                                false, session->handover->until);
     if (!session->inbox)
         abort();
+    session->inbox->robbed = robbed;
     if (*session->account && !session->dialect->says_read)
         session->inbox->waiting++; /* to hear of its position */
     handover_end(session);
     hub_resume(session->inbox);
+}
+
+/* What is left stays unread, and is handed over at the next log-in; until then it is told as missing. */
+static void give_up(struct session *session)
+{
+    const struct handover *handover = session->handover;
+
+    log_warn("handover_failed", "session=%s", session->id);
+    session_reply(session,
+                  &(struct reply){
+                      .kind = REPLY_GAP, .verb = VERBS, .after = handover->after, .until = handover->until});
+    enter(session, true);
 }
 
 static void on_unread(void *ctx, uint64_t token, const json_t *answer)
@@ -165,8 +181,7 @@ static void on_unread(void *ctx, uint64_t token, const json_t *answer)
         return;
     handover->asked = false;
     if (!json_is_true(json_object_get(answer, "ok"))) {
-        log_warn("handover_failed", "session=%s", session->id); /* it stays unread */
-        enter(session);
+        give_up(session);
         return;
     }
     chain_name('u', session->name, chain);
@@ -183,7 +198,7 @@ static void on_unread(void *ctx, uint64_t token, const json_t *answer)
     if (n > 0 && json_is_true(json_object_get(answer, "more")))
         inbox_go_on(session);
     else
-        enter(session);
+        enter(session, false);
 }
 
 void inbox_go_on(struct session *session)
@@ -200,7 +215,7 @@ void inbox_go_on(struct session *session)
     handover->asked =
         storelink_ask(session->sessions->storelink, request, on_unread, session->sessions, session->serial);
     if (!handover->asked)
-        enter(session);
+        give_up(session);
 }
 
 void inbox_open(struct session *session)
@@ -213,7 +228,7 @@ void inbox_open(struct session *session)
     if (session->unread > 0)
         inbox_go_on(session);
     else
-        enter(session);
+        enter(session, false);
 }
 
 void inbox_close(struct session *session)
