@@ -333,8 +333,10 @@ static bool ask_page(struct room *room, event_id low)
                                 "after", id_to_decimal(low, after), "until",
                                 id_to_decimal(room->fill->logged, until), "limit", PAGE, "newest", 0),
                       on_page, room->hub, room->serial);
-    if (room->walking)
+    if (room->walking) {
         room->hub->walks++;
+        log_debug("page_asked", "chain=%s after=%s until=%s", room->chain, after, until);
+    }
     return room->walking;
 }
 

@@ -17,6 +17,7 @@ from services import Postgres, Program, inside
 
 MEAN_PAUSE = 2.0      # seconds between the beginnings of two disturbances
 CALM_SECONDS = 6.0    # what a lane needs to come up, and some
+TRIM_SECONDS = 0.7    # between two cuts at the log, while it is kept short
 RECOVERY = 4.0        # a target is left alone for so long afterwards
 
 # How often (relative to the others), what, to whom.
@@ -52,7 +53,7 @@ def draw_step(rng, kind, rooms):
     if kind == "swallow":
         return rng.choice(REDIS_LINKS), rng.uniform(1, 8), rng.choice(rooms)
     if kind == "trim":
-        return "log", 0, None
+        return "log", rng.uniform(0, 12), None
     return None, CALM_SECONDS, None
 
 
@@ -233,13 +234,18 @@ class Hand:
         self.mend_later(step)
 
     def trim(self, step):
-        if {"postgres", "redis"} & (self.down | self.frozen):
-            self.tell("trim the log: left out, PostgreSQL or Redis is not there")
-            return False
+        self.tell(f"trim the log up to what is stored, for {step.seconds:.1f} s")
         self.first_trim = self.first_trim or time.time()
-        why = self.installation.trim()
-        self.tell("trim the log up to what is stored" + (f": {why}" if why else ""))
-        return not why
+        self.trim_until(self.now + step.seconds)
+        return True
+
+    def trim_until(self, deadline):
+        gone = {"postgres", "redis"} & (self.down | self.frozen)
+        why = f"{' and '.join(gone)} not there" if gone else self.installation.trim()
+        if why:
+            self.tell(f"  the log is not trimmed: {why}")
+        elif self.now < deadline:
+            self.after(TRIM_SECONDS, lambda: self.trim_until(deadline))
 
     def drop(self, step):
         try:

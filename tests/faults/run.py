@@ -28,7 +28,8 @@ ROOMS = ["lobby", "kitchen", "garden", "balcony"]  # each in a lane of its own
 SETTLE_SECONDS = 90   # until everybody is back and every chat is answered
 RATE = 100            # chats a second, of all together
 COUNTED = {"fill": "fills", "room_deaf": "rooms found deaf", "redis_lost": "links lost",
-           "gateway_reaped": "gateways reaped", "handover_failed": "handovers given up"}  # lines of the gateways' logs
+           "gateway_reaped": "gateways reaped", "handover_failed": "handovers given up",
+           "page_asked": "pages of the stores"}  # lines of the gateways' logs
 
 
 def arguments():
