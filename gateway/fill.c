@@ -344,6 +344,8 @@ static bool ask_page(struct room *room, event_id low)
                                                      "until", id_to_decimal(room->fill->logged, until),
                                                      "limit", PAGE, "newest", 0),
                                            on_page, room->hub, room->serial);
+    if (room->asking)
+        log_debug("page_asked", "chain=%s after=%s until=%s", room->chain, after, until);
     return room->asking;
 }
 

@@ -39,6 +39,7 @@ struct member {
     int dialect;       /* number of its dialect */
     event_id position; /* it has seen everything up to here */
     bool behind;       /* on the room's list of those behind, else on that of those at the head */
+    bool robbed;       /* it was told of a gap: its position is not all that it has seen */
     unsigned waiting;  /* chats of the session that wait for the position to move; the session's own count */
     bool watched;      /* the session wants to hear of every move */
     struct member *prev, *next;         /* on one of the room's lists */

@@ -100,7 +100,7 @@ void inbox_end_turn(struct sessions *sessions)
 /* Directs up to `id` were sent to the client. */
 static void note_sent(struct session *session, event_id id)
 {
-    if (!*session->account || session->dialect->says_read || session->incomplete || id <= session->sent)
+    if (!*session->account || session->dialect->says_read || id <= session->sent)
         return;
     session->sent = id;
     get_in_line(session);
@@ -112,9 +112,11 @@ void inbox_watch(struct session *session)
         session->inbox->watched = true;
 }
 
+/* Behind a gap nothing counts as read by itself: to the store that would mean what is missing, too. */
 void inbox_reached(struct session *session)
 {
-    note_sent(session, session->inbox->position);
+    if (!session->inbox->robbed)
+        note_sent(session, session->inbox->position);
 }
 
 static void on_read(void *ctx, uint64_t token, const json_t *answer)
@@ -154,12 +156,14 @@ static void handover_end(struct session *session)
     session->handover = NULL;
 }
 
-static void enter(struct session *session)
+/* `robbed`: not all was handed over. */
+static void enter(struct session *session, bool robbed)
 {
     session->inbox = hub_enter(session->handover->room, session, session->serial, session->dialect_number,
                                false, session->handover->until);
     if (!session->inbox)
         abort();
+    session->inbox->robbed = robbed;
     inbox_watch(session);
     handover_end(session);
     hub_resume(session->inbox);
@@ -169,12 +173,11 @@ static void enter(struct session *session)
 static void break_off(struct session *session)
 {
     log_warn("handover_failed", "session=%s", session->id);
-    session->incomplete = true;
     session_reply(session, &(struct reply){.kind = REPLY_GAP,
                                            .verb = VERBS,
                                            .after = session->handover->after,
                                            .until = session->handover->until});
-    enter(session);
+    enter(session, true);
 }
 
 static void on_unread(void *ctx, uint64_t token, const json_t *answer)
@@ -205,7 +208,7 @@ static void on_unread(void *ctx, uint64_t token, const json_t *answer)
     if (n > 0 && json_is_true(json_object_get(answer, "more")))
         inbox_go_on(session);
     else
-        enter(session);
+        enter(session, false);
 }
 
 void inbox_go_on(struct session *session)
@@ -235,7 +238,7 @@ void inbox_open(struct session *session)
     if (session->unread > 0)
         inbox_go_on(session);
     else
-        enter(session);
+        enter(session, false);
 }
 
 void inbox_close(struct session *session)

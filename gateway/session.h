@@ -114,7 +114,6 @@ struct session {
     event_id sent, told;       /* directs up to there were sent to who reads what is sent; the store knows */
     event_id telling;          /* it is being told of those up to there; 0: it is not */
     bool unsaid;               /* in line to tell it */
-    bool incomplete;           /* not all that was unread came: nothing is told in this session */
     struct session *unsaid_prev, *unsaid_next;
     struct chat *chats;
     size_t n_chats;
