@@ -3,6 +3,9 @@
 
 /*
  * months: the partitions of messages, one for each month of UTC, made before anything needs them.
+ *
+ * What time it is, PostgreSQL says: by a clock of the store that is wrong, months would be dropped that are
+ * young.
  */
 
 #include <stdbool.h>
@@ -14,7 +17,8 @@
 
 struct months {
     bool known[MONTHS_MAX];
-    event_id oldest; /* the first id of the oldest month that is kept */
+    event_id oldest;    /* the first id of the oldest month that is kept */
+    bool clock_differs; /* PostgreSQL's clock and this one's, when last compared; it was told */
 };
 
 /* Forgets what is known and asks which month is the oldest. */
@@ -33,11 +37,16 @@ event_id months_next(event_id id);
  */
 enum answer months_make(struct months *months, struct database *database, event_id id, bool *made);
 
+/* Asks again which month is the oldest; `last` is the last id of it if all of it is older than `days`, else
+ * 0. */
+enum answer months_due(struct months *months, struct database *database, long days, event_id *last);
+
 /*
- * Drops the month of `id`; `dropped`: whether it was there, and over.  ANSWER_FAILED if somebody reads it, or
- * too much else: to be tried again later.
+ * Drops the month of `id`; `dropped`: whether it was there, and all of it older than `days`.  ANSWER_FAILED
+ * if somebody reads it, or too much else: to be tried again later.
  */
-enum answer months_drop(struct months *months, struct database *database, event_id id, bool *dropped);
+enum answer months_drop(struct months *months, struct database *database, event_id id, long days,
+                        bool *dropped);
 
 /* Makes the current month and the two after it. */
 enum answer months_make_ahead(struct months *months, struct database *database);

@@ -1,10 +1,7 @@
 #include "retention.h"
 
-#include <time.h>
-
 #include "log.h"
 
-#define DAY_MS (24 * 3600 * 1000ull)
 #define LOOK_MS (3600 * 1000)
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
@@ -18,19 +15,17 @@ void retention_init(struct retention *retention, long days)
 static void begin(struct retention *retention, struct history *history, struct server *servers,
                   size_t server_count)
 {
-    uint64_t now = (uint64_t)time(NULL) * 1000, age = (uint64_t)retention->days * DAY_MS;
-    event_id next;
+    event_id last;
 
-    if (months_look(&history->months, history->database) != ANSWER_OK) {
+    if (months_due(&history->months, history->database, retention->days, &last) != ANSWER_OK) {
         retention->due = wait_now() + RETRY_MAX_MS;
         return;
     }
-    next = months_next(history->months.oldest);
-    if (age > now || id_ms(next) > now - age) {
+    if (!last) {
         retention->due = wait_now() + LOOK_MS;
         return;
     }
-    retention->last = next - 1;
+    retention->last = last;
     for (size_t i = 0; i < server_count; i++)
         servers[i].forget = retention->last;
 }
@@ -40,8 +35,9 @@ static void drop(struct retention *retention, struct history *history)
     int64_t delay = RETRY_MS;
     bool dropped = false;
 
-    if (months_drop(&history->months, history->database, retention->last, &dropped) == ANSWER_OK) {
-        /* False: another store was first, and there may be more; or this clock is ahead of PostgreSQL's. */
+    if (months_drop(&history->months, history->database, retention->last, retention->days, &dropped) ==
+        ANSWER_OK) {
+        /* False: another store was first, and there may be more; or PostgreSQL's clock was put back. */
         retention->due = wait_now() + (dropped || history->months.oldest > retention->last ? 0 : LOOK_MS);
         retention->last = 0;
         retention->misses = 0;

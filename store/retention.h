@@ -4,10 +4,10 @@
 /*
  * retention: months that are old enough are dropped, oldest first.
  *
- * Once an hour it looks for one.  First all servers take what it has out of their logs (server.h: `forget`),
- * so that nobody finds it there and stores it again; then the month is dropped.  A month that somebody reads
- * is tried again after a while that doubles from 1 s to 60 s, because each attempt holds up whoever else uses
- * messages for a tenth of a second.
+ * Once an hour it asks PostgreSQL, whose clock decides, for one.  First all servers take what it has out of
+ * their logs (server.h: `forget`), so that nobody finds it there and stores it again; then the month is
+ * dropped.  A month that somebody reads is tried again after a while that doubles from 1 s to 60 s, because
+ * each attempt holds up whoever else uses messages for a tenth of a second.
  */
 
 #include "history.h"

@@ -293,6 +293,15 @@ bool store_logged(int n, const char *text)
     return strstr(read_log(n), text) != NULL;
 }
 
+int store_count(int n, const char *text)
+{
+    int count = 0;
+
+    for (const char *at = strstr(read_log(n), text); at; at = strstr(at + 1, text))
+        count++;
+    return count;
+}
+
 void await_log(int n, const char *text)
 {
     int64_t until = clock_now() + READY_SECONDS * 1000;

@@ -51,6 +51,8 @@ void store_signal(int n, int number);
 int store_wait(int n);
 /* True if a line of its log holds `text`. */
 bool store_logged(int n, const char *text);
+/* How often its log holds `text`. */
+int store_count(int n, const char *text);
 void await_log(int n, const char *text);
 
 /* The first value of a query as the superuser, "" for null; valid until the next call. */

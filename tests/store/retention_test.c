@@ -31,6 +31,7 @@ static int teardown(void **state)
     PQfinish(reader);
     reader = NULL;
     unsetenv("HUBBUB_RETENTION_DAYS");
+    unsetenv("CLOCK_AHEAD");
     harness_teardown(state);
     sql("drop table if exists messages_2009_02, messages_2009_03, messages_2009_04");
     return 0;
@@ -108,8 +109,118 @@ static void test_the_current_month_and_the_coming_ones_stay(void **state)
     assert_string_equal(sql("select bool_and(to_regclass(to_char(now() at time zone 'UTC' + n * interval"
                             " '1 month', '\"messages_\"YYYY_MM')) is not null) from generate_series(0, 2) n"),
                         "t");
-    assert_string_equal(sql("select drop_month(id_at(now()))"), "f");
-    assert_string_equal(sql("select drop_month(id_at(now() + interval '2 months'))"), "f");
+    assert_string_equal(sql("select drop_month(id_at(now()), 0)"), "f");
+    assert_string_equal(sql("select drop_month(id_at(now()), -1000)"), "f");
+    assert_string_equal(sql("select drop_month(id_at(now() + interval '2 months'), 0)"), "f");
+}
+
+/* Whoever asks: it is not enough that the month is over. */
+static void test_a_month_that_is_not_as_old_as_was_said_stays(void **state)
+{
+    long days = atol(sql("select (now() at time zone 'UTC')::date - '2009-03-01'::date"));
+
+    sql("select make_month(%lld)", (long long)id_of(LOBBY_LANE, FEBRUARY, 0));
+    assert_string_equal(
+        sql("select drop_month(%lld, %ld)", (long long)id_of(LOBBY_LANE, FEBRUARY, 0), days + 1), "f");
+    assert_string_equal(
+        sql("select drop_month(%lld, null) is null", (long long)id_of(LOBBY_LANE, FEBRUARY, 0)), "t");
+    assert_string_equal(sql(GONE), "f");
+    assert_string_equal(sql("select drop_month(%lld, %ld)", (long long)id_of(LOBBY_LANE, FEBRUARY, 0), days),
+                        "t");
+    assert_string_equal(sql(GONE), "t");
+}
+
+/* A store whose clock is so many seconds ahead of PostgreSQL's. */
+static void start_with_clock(int n, long ahead)
+{
+    const char *usual = store_path;
+    char text[32];
+
+    snprintf(text, sizeof text, "%ld", ahead);
+    setenv("CLOCK_AHEAD", text, 1);
+    store_path = getenv("STORE_WITH_CLOCK");
+    if (!store_path)
+        give_up("STORE_WITH_CLOCK");
+    store_start(n);
+    store_path = usual;
+}
+
+/* A month that was over two months ago, at least, and must stay; the months that are there. */
+static void live_lately(void)
+{
+    sql("select make_month(id_at(now() - interval '3 months'))");
+    sql("insert into rooms (name) values ('lately')");
+    sql("insert into messages (id, prev, room_id, sender_id, text) select id_at(now() - interval '3 months'),"
+        " 1, (select max(id) from rooms), (select max(id) from users), 'young'");
+    sql("create table months as select inhrelid::regclass::text as month from pg_inherits"
+        " where inhparent = 'messages'::regclass");
+}
+
+/* The two of 2009 are gone; nothing else is, and nothing came, whatever the store's clock says. */
+static void assert_only_2009_went(int n)
+{
+    int64_t until;
+    char text[32];
+
+    await_log(n, "event=month_dropped month=2009-02");
+    await_log(n, "event=month_dropped month=2009-03");
+    until = clock_now() + 3000; /* what is wrongly due goes within two looks at the log, a second each */
+    for (int i = 0; clock_now() < until; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        publish("Alice", text);
+        await_sql(10, "select exists (select from history where text = '%s')", text);
+    }
+    assert_string_equal(sql("select count(*) from history where text = 'young'"), "1");
+    assert_string_equal(
+        sql("with now_there as (select inhrelid::regclass::text as month from pg_inherits"
+            " where inhparent = 'messages'::regclass) select coalesce(string_agg(month, ' '), '')"
+            " from (select month from months except select month from now_there union all"
+            " (select month from now_there except select month from months)) m"
+            " where month not like 'messages_2009%%'"),
+        "");
+}
+
+static void assert_warned_once(int n, const char *what)
+{
+    assert_true(store_logged(n, what));
+    assert_int_equal(store_count(n, "event=clock_differs"), 1);
+}
+
+static void forget_lately(void)
+{
+    sql("do $$ begin execute (select 'drop table months, ' || quote_ident(to_char((now() - interval '3 "
+        "months')"
+        " at time zone 'UTC', '\"messages_\"YYYY_MM'))); end $$");
+}
+
+static void test_a_store_whose_clock_is_ahead_drops_nothing_young(void **state)
+{
+    live_in_2009();
+    store_signal(0, SIGKILL);
+    live_lately();
+    start_with_clock(1, 3L * 365 * 24 * 3600);
+    assert_only_2009_went(1);
+    assert_warned_once(1, "store_ahead_s=94");
+    forget_lately();
+}
+
+static void test_a_store_whose_clock_is_behind_drops_and_makes_the_right_months(void **state)
+{
+    live_in_2009();
+    store_signal(0, SIGKILL);
+    live_lately();
+    start_with_clock(1, -40L * 365 * 24 * 3600);
+    assert_only_2009_went(1);
+    assert_warned_once(1, "store_ahead_s=-126");
+    forget_lately();
+}
+
+static void test_a_clock_that_is_a_little_off_is_not_worth_a_warning(void **state)
+{
+    live_in_2009();
+    start_with_clock(1, 3000);
+    await_log(1, "event=month_dropped month=2009-03");
+    assert_false(store_logged(1, "clock_differs"));
 }
 
 static void test_a_month_does_not_come_back_from_the_log(void **state)
@@ -225,6 +336,10 @@ int main(int argc, char **argv)
         RETENTION_TEST(test_what_is_younger_stays_and_the_audit_is_content),
         RETENTION_TEST(test_without_the_setting_everything_is_kept),
         RETENTION_TEST(test_the_current_month_and_the_coming_ones_stay),
+        RETENTION_TEST(test_a_month_that_is_not_as_old_as_was_said_stays),
+        RETENTION_TEST(test_a_store_whose_clock_is_ahead_drops_nothing_young),
+        RETENTION_TEST(test_a_store_whose_clock_is_behind_drops_and_makes_the_right_months),
+        RETENTION_TEST(test_a_clock_that_is_a_little_off_is_not_worth_a_warning),
         RETENTION_TEST(test_a_month_does_not_come_back_from_the_log),
         RETENTION_TEST(test_what_is_not_stored_yet_is_not_trimmed_away),
         RETENTION_TEST(test_a_second_store_notices_that_a_month_has_gone),

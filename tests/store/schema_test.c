@@ -110,7 +110,7 @@ static void test_the_reader_reads_views_and_no_tables(void **state)
     }
     assert_string_equal(sql_state("TEST_POSTGRES_READER_URL", "create table mine ()"), "42501");
     assert_string_equal(sql_state("TEST_POSTGRES_READER_URL", "select make_month(0)"), "42501");
-    assert_string_equal(sql_state("TEST_POSTGRES_READER_URL", "select drop_month(0)"), "42501");
+    assert_string_equal(sql_state("TEST_POSTGRES_READER_URL", "select drop_month(0, 0)"), "42501");
 }
 
 static void test_the_store_may_only_do_what_the_store_does(void **state)
