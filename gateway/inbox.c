@@ -90,10 +90,13 @@ void inbox_end_turn(struct sessions *sessions)
         leave_line(session);
         session->telling = session->sent;
         if (storelink_ask(sessions->storelink, STORELINK_PAGE, read_request(session, NULL, session->sent),
-                          on_told, sessions, session->serial))
+                          on_told, sessions, session->serial)) {
             sessions->telling++;
-        else
+        } else {
             session->telling = 0;
+            get_in_line(session);
+            return;
+        }
     }
 }
 
