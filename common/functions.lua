@@ -526,9 +526,17 @@ local function register_account(keys, args)
   return answer('OK')
 end
 
--- forget(name): makes it a guest's name.  The store's.
+-- forget(name, clock, notice max): makes an account's name a guest's, and undoes whoever is logged in.  The store's.
 local function forget(keys, args)
-  redis.call('HDEL', keys[1] .. ':accounts', args[1])
+  local P, name, clock, notice_max = keys[1], args[1], args[2], args[3]
+  if redis.call('HDEL', P .. ':accounts', name) == 0 then
+    return answer('OK')
+  end
+  local incarnation, session = holder_of(P, name)
+  if session then
+    undo(P, name, incarnation, session, '0-0', ending_clock(clock), notice_max, nil)
+    redis.call('PUBLISH', 'hubbub:gateway:' .. incarnation, 'replaced ' .. session)
+  end
   return answer('OK')
 end
 
@@ -590,4 +598,4 @@ register_checked('release', { word, number, id, number, word, word, number }, re
 register_checked('reap', { word, number, id, number, word, number, number }, reap, { 'allow-oom' })
 register_checked('find', { word }, find, { 'no-writes' })
 register_checked('register', { word, word, number }, register_account, {})
-register_checked('forget', { word }, forget, { 'allow-oom' })
+register_checked('forget', { word, number, number }, forget, { 'allow-oom' })

@@ -159,7 +159,7 @@ static const struct setting table[] = {
      "Requests a second that a client may send for long. 0: no limit."},
     {"BURST", PROGRAM_GATEWAY, NUMBER(burst), "40", 1, 1000000, NULL, "",
      "Requests that a client may send at once."},
-    {"NOTICE_MAX", PROGRAM_GATEWAY, NUMBER(notice_max), "200", 0, 1000000, NULL, "",
+    {"NOTICE_MAX", BOTH, NUMBER(notice_max), "200", 0, 1000000, NULL, "",
      "Rooms with more members than this are not told who joined and left."},
     {"MAX_CLIENTS", PROGRAM_GATEWAY, NUMBER(max_clients), "0", 0, 1000000, NULL, "",
      "Connections that this gateway takes in all; who is above is told `server-full`. 0: no limit."},

@@ -75,8 +75,8 @@ void account_verify(struct session *session, const char *password)
 
     if (!request) /* the password is no UTF-8 */
         session_refuse_login(session, ERROR_AUTH_FAILED, NULL);
-    else if (!storelink_ask(session->sessions->storelink, request, on_verified, session->sessions,
-                            session->serial))
+    else if (!storelink_ask(session->sessions->storelink, STORELINK_PASSWORD, request, on_verified,
+                            session->sessions, session->serial))
         session_refuse_login(session, ERROR_UNAVAILABLE, "Passwords cannot be checked now: try again.");
 }
 
@@ -88,6 +88,7 @@ static void on_registered(void *ctx, uint64_t token, const json_t *answer)
     if (!session || session->doing != DOING_REGISTER)
         return;
     if (json_is_true(json_object_get(answer, "ok")) && read_account(session, answer)) {
+        inbox_watch(session);
         log_info("password_set", "session=%s name=%s", session->id, session->shown);
         session_reply(session, &(struct reply){.kind = REPLY_REGISTERED,
                                                .verb = VERB_REGISTER,
@@ -109,7 +110,7 @@ void account_register(struct session *session, const char *password, const char 
 
     if (!request)
         session_refuse(session, ERROR_BAD_REQUEST, sentence(ERROR_BAD_REQUEST));
-    else if (!storelink_ask(session->sessions->storelink, request, on_registered, session->sessions,
-                            session->serial))
+    else if (!storelink_ask(session->sessions->storelink, STORELINK_PASSWORD, request, on_registered,
+                            session->sessions, session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, "Nobody can register now: try again.");
 }

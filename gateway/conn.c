@@ -295,6 +295,11 @@ void conn_send_alone(struct conn *conn, const void *data, size_t len)
     add_piece(conn, len);
 }
 
+bool conn_is_flushed(const struct conn *conn)
+{
+    return evbuffer_get_length(conn->output) == 0;
+}
+
 bool conn_is_slow(const struct conn *conn)
 {
     return conn->slow;

@@ -80,6 +80,9 @@ void conn_send(struct conn *conn, const void *data, size_t len);
  */
 void conn_send_alone(struct conn *conn, const void *data, size_t len);
 
+/* True if all that was appended was written to the socket. */
+bool conn_is_flushed(const struct conn *conn);
+
 /* True if nothing more should be appended now: ops->drained will come. */
 bool conn_is_slow(const struct conn *conn);
 

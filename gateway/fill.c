@@ -165,6 +165,16 @@ static bool fill_add(struct fill *fill, event_id id)
     return true;
 }
 
+/* Too many to keep: the newer half is another fill's. */
+static void drop_newest(struct fill *fill)
+{
+    size_t n = fill->count / 2;
+
+    fill->count -= n;
+    memmove(fill->ids, fill->ids + n, fill->count * sizeof *fill->ids);
+    fill->high = fill->ids[0];
+}
+
 /* Takes an answer to the walk for ids.  False if it is not one. */
 static bool take_ids(struct room *room, const struct redisReply *reply)
 {
@@ -178,7 +188,9 @@ static bool take_ids(struct room *room, const struct redisReply *reply)
     for (size_t i = 0; i < walk.count; i++)
         if (!walk_id(&walk, i, &id) || !fill_add(fill, id))
             return false;
-    if (walk.end == WALK_MORE && fill->count < IDS_MAX)
+    if (fill->count >= IDS_MAX)
+        drop_newest(fill);
+    if (walk.end == WALK_MORE)
         return true;
     fill->logged = walk.end == WALK_END ? fill->low : fill->at;
     for (size_t i = 0; i < fill->count / 2; i++) {
@@ -307,7 +319,7 @@ static void on_page(void *ctx, uint64_t token, const json_t *answer)
     struct room *room = find_room(hub, token);
 
     if (room) {
-        end_walk(room);
+        room->asking = false;
         room->holds++;
         if (json_is_true(json_object_get(answer, "ok")))
             take_page(room, answer);
@@ -316,7 +328,6 @@ static void on_page(void *ctx, uint64_t token, const json_t *answer)
         go_on(room, true);
         hub_let_go(room);
     }
-    fill_next_in_line(hub);
 }
 
 /* Asks the store for what follows `low`; its answer comes to on_page.  False: there is no store now. */
@@ -327,15 +338,15 @@ static bool ask_page(struct room *room, event_id low)
     room->fill->at = low;
     if (!room->hub->storelink)
         return false;
-    room->walking =
-        storelink_ask(room->hub->storelink,
-                      json_pack("{s:s, s:s, s:s, s:s, s:i, s:b}", "ask", "events", "chain", room->chain,
-                                "after", id_to_decimal(low, after), "until",
-                                id_to_decimal(room->fill->logged, until), "limit", PAGE, "newest", 0),
-                      on_page, room->hub, room->serial);
-    if (room->walking)
-        room->hub->walks++;
-    return room->walking;
+    room->asking = storelink_ask_patiently(room->hub->storelink,
+                                           json_pack("{s:s, s:s, s:s, s:s, s:i, s:b}", "ask", "events",
+                                                     "chain", room->chain, "after", id_to_decimal(low, after),
+                                                     "until", id_to_decimal(room->fill->logged, until),
+                                                     "limit", PAGE, "newest", 0),
+                                           on_page, room->hub, room->serial);
+    if (room->asking)
+        log_debug("page_asked", "chain=%s after=%s until=%s", room->chain, after, until);
+    return room->asking;
 }
 
 /* The number of ids in the fill that are not above `position`. */
@@ -404,7 +415,7 @@ void fill_feed(struct room *room)
     if (room->state != ROOM_LIVE)
         return;
     feed_at_hand(room);
-    if (room->walking || room->in_line)
+    if (room->walking || room->asking || room->in_line)
         return;
     if (!missing(room, &low, &high)) {
         if (!room->behind)

@@ -22,8 +22,9 @@
 #include "walk.h"
 
 #define PAGE_BYTES (64 * 1024)
-#define ENTRIES_STEP 25 /* so many bodies always fit into an answer of a walk */
-#define STEPS_MAX 80    /* of a page; a store that is further behind than they go is as good as away */
+#define ENVELOPE_BYTES 64 /* about what each line of a text costs besides, in some dialects */
+#define ENTRIES_STEP 25   /* so many bodies always fit into an answer of a walk */
+#define STEPS_MAX 80      /* of a page; a store that is further behind than they go is as good as away */
 
 struct history {
     unsigned limit;
@@ -65,6 +66,16 @@ static bool is_newest(const struct history *history)
     return history->since == 0;
 }
 
+/* True if the session may see what was for, or by, `holder`.  An account sees nothing from before it was one.
+ */
+static bool may_see(const struct session *session, const char *holder)
+{
+    char own[HOLDER_MAX_BYTES];
+
+    return *session->account ? strcmp(holder, session_holder(session, own)) == 0
+                             : session_is(session, holder);
+}
+
 /* True if the event is one that was asked for; of directs, one between the two that is the session's own. */
 static bool is_wanted(const struct session *session, const struct event *event)
 {
@@ -77,9 +88,9 @@ static bool is_wanted(const struct session *session, const struct event *event)
         return true;
     if (!event->direct || !name_fold(event->from, folded))
         return false;
-    if (strcmp(folded, history->name) == 0 && session_is(session, event->whom))
+    if (strcmp(folded, history->name) == 0 && may_see(session, event->whom))
         return name_fold(event->place, folded) && strcmp(folded, session->name) == 0;
-    return strcmp(folded, session->name) == 0 && session_is(session, event->by) &&
+    return strcmp(folded, session->name) == 0 && may_see(session, event->by) &&
            name_fold(event->place, folded) && strcmp(folded, history->name) == 0;
 }
 
@@ -130,7 +141,7 @@ static size_t page_size(const struct history *history)
     while (n < history->n && n < history->limit) {
         const struct event *event = history->events[is_newest(history) ? history->n - 1 - n : n];
 
-        bytes += strlen(event->text);
+        bytes += strlen(event->text) + ENVELOPE_BYTES * text_lines(event->text);
         if (bytes > PAGE_BYTES && n > 0)
             break;
         n++;
@@ -382,7 +393,8 @@ static void ask_store(struct session *session, event_id until)
     if (history->before && until >= history->before)
         until = history->before - 1;
     pack_bounds(request, history, until);
-    if (!storelink_ask(session->sessions->storelink, request, on_page, session->sessions, session->serial))
+    if (!storelink_ask(session->sessions->storelink, STORELINK_PAGE, request, on_page, session->sessions,
+                       session->serial))
         on_page(session->sessions, session->serial, NULL);
 }
 

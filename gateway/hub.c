@@ -131,7 +131,7 @@ void member_set_behind(struct member *member, bool behind)
 
 static void moved(struct member *member)
 {
-    if (member->waiting)
+    if (member->waiting || member->watched)
         member->room->hub->ops->reached(member->owner, member);
 }
 
@@ -162,6 +162,7 @@ void member_skip(struct member *member, event_id until)
     hub_encode_begin(room->hub);
     dialects[member->dialect]->encode_reply(&reply, bytes);
     send_encoded(room->hub, member, bytes);
+    member->robbed = true;
     member->position = until;
     moved(member);
 }

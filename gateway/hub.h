@@ -39,7 +39,9 @@ struct member {
     int dialect;       /* number of its dialect */
     event_id position; /* it has seen everything up to here */
     bool behind;       /* on the room's list of those behind, else on that of those at the head */
+    bool robbed;       /* it was told of a gap: its position is not all that it has seen */
     unsigned waiting;  /* chats of the session that wait for the position to move; the session's own count */
+    bool watched;      /* the session wants to hear of every move */
     struct member *prev, *next;         /* on one of the room's lists */
     struct member *own_prev, *own_next; /* for the session: among its own */
 };
@@ -49,7 +51,7 @@ struct hub_ops {
     void (*send)(void *owner, const void *data, size_t len);
     /* True if the session may be handed more now; if not, hub_resume is to be called when it may. */
     bool (*ready)(void *owner);
-    /* The position of a member that has `waiting` chats has moved. */
+    /* The position of a member that has `waiting` chats, or is `watched`, has moved. */
     void (*reached)(void *owner, struct member *member);
     /* True if a direct is for the session, which is in the inbox of its name. */
     bool (*is_for)(void *owner, const struct event *event);

@@ -19,7 +19,10 @@
 #include "storelink.h"
 
 #define PAGE 100
-#define TELLING_MAX 8
+#define TELLING_MAX                                                                         \
+    2 /* a store that is behind waits with its answer, and others must not wait behind that \
+       */
+#define TELL_AGAIN_MS 1000
 
 /* The pages that an account is being handed. */
 struct handover {
@@ -32,15 +35,14 @@ struct handover {
  */
 
 /* Gets in line, if there is something to tell. */
-static void want_to_tell(struct session *session)
+static void get_in_line(struct session *session)
 {
-    if (session->unsaid || session->telling || session->read <= session->told)
+    if (session->unsaid || session->telling || session->sent <= session->told)
         return;
     session->unsaid = true;
     DL_APPEND2(session->sessions->unsaid, session, unsaid_prev, unsaid_next);
 }
 
-/* Leaves the line. */
 static void leave_line(struct session *session)
 {
     if (!session->unsaid)
@@ -57,52 +59,67 @@ static json_t *read_request(const struct session *session, const char *from, eve
                      session->account, "until", id_to_decimal(until, id), "from", from);
 }
 
-static void tell_next(struct sessions *sessions);
-
-/* What could not be marked stays unread, and is handed over again at the next log-in. */
 static void on_told(void *ctx, uint64_t token, const json_t *answer)
 {
     struct sessions *sessions = ctx;
     struct session *session = session_by_serial(sessions, token);
+    bool good = json_is_true(json_object_get(answer, "ok"));
 
     sessions->telling--;
-    if (session) {
-        session->telling = false;
-        if (answer)
-            want_to_tell(session);
-    }
-    tell_next(sessions);
+    if (!good)
+        sessions->tell_after = monotonic_ms() + TELL_AGAIN_MS;
+    if (!session)
+        return;
+    if (good)
+        session->told = session->telling;
+    session->telling = 0;
+    get_in_line(session);
 }
 
-/* A few at a time: a store that is behind waits with its answer, and log-ins must not wait behind that. */
-static void tell_next(struct sessions *sessions)
+/* Only what has left the gateway was read. */
+void inbox_end_turn(struct sessions *sessions)
 {
-    while (sessions->unsaid && sessions->telling < TELLING_MAX) {
-        struct session *session = sessions->unsaid;
+    struct session *session, *next;
 
-        leave_line(session);
-        session->telling = storelink_ask(sessions->storelink, read_request(session, NULL, session->read),
-                                         on_told, sessions, session->serial);
-        if (!session->telling)
+    if (!sessions->unsaid || !storelink_is_up(sessions->storelink) || monotonic_ms() < sessions->tell_after)
+        return;
+    for (session = sessions->unsaid; session && sessions->telling < TELLING_MAX; session = next) {
+        next = session->unsaid_next;
+        if (!conn_is_flushed(session->conn))
             continue;
-        session->told = session->read;
-        sessions->telling++;
+        leave_line(session);
+        session->telling = session->sent;
+        if (storelink_ask(sessions->storelink, STORELINK_PAGE, read_request(session, NULL, session->sent),
+                          on_told, sessions, session->serial)) {
+            sessions->telling++;
+        } else {
+            session->telling = 0;
+            get_in_line(session);
+            return;
+        }
     }
 }
 
 /* Directs up to `id` were sent to the client. */
 static void note_sent(struct session *session, event_id id)
 {
-    if (!*session->account || session->dialect->says_read || id <= session->read)
+    if (!*session->account || session->dialect->says_read || id <= session->sent)
         return;
-    session->read = id;
-    want_to_tell(session);
-    tell_next(session->sessions);
+    session->sent = id;
+    get_in_line(session);
 }
 
+void inbox_watch(struct session *session)
+{
+    if (session->inbox && *session->account && !session->dialect->says_read)
+        session->inbox->watched = true;
+}
+
+/* Behind a gap nothing counts as read by itself: to the store that would mean what is missing, too. */
 void inbox_reached(struct session *session)
 {
-    note_sent(session, session->inbox->position);
+    if (!session->inbox->robbed)
+        note_sent(session, session->inbox->position);
 }
 
 static void on_read(void *ctx, uint64_t token, const json_t *answer)
@@ -127,8 +144,8 @@ static void on_read(void *ctx, uint64_t token, const json_t *answer)
 
 void inbox_read(struct session *session, const char *from, event_id until)
 {
-    if (!storelink_ask(session->sessions->storelink, read_request(session, from, until), on_read,
-                       session->sessions, session->serial))
+    if (!storelink_ask(session->sessions->storelink, STORELINK_PAGE, read_request(session, from, until),
+                       on_read, session->sessions, session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }
 
@@ -142,16 +159,28 @@ static void handover_end(struct session *session)
     session->handover = NULL;
 }
 
-static void enter(struct session *session)
+/* `robbed`: not all was handed over. */
+static void enter(struct session *session, bool robbed)
 {
     session->inbox = hub_enter(session->handover->room, session, session->serial, session->dialect_number,
                                false, session->handover->until);
     if (!session->inbox)
         abort();
-    if (*session->account && !session->dialect->says_read)
-        session->inbox->waiting++; /* to hear of its position */
+    session->inbox->robbed = robbed;
+    inbox_watch(session);
     handover_end(session);
     hub_resume(session->inbox);
+}
+
+/* No store has the rest just now: it stays unread, and comes at the next log-in. */
+static void break_off(struct session *session)
+{
+    log_warn("handover_failed", "session=%s", session->id);
+    session_reply(session, &(struct reply){.kind = REPLY_GAP,
+                                           .verb = VERBS,
+                                           .after = session->handover->after,
+                                           .until = session->handover->until});
+    enter(session, true);
 }
 
 static void on_unread(void *ctx, uint64_t token, const json_t *answer)
@@ -165,8 +194,7 @@ static void on_unread(void *ctx, uint64_t token, const json_t *answer)
         return;
     handover->asked = false;
     if (!json_is_true(json_object_get(answer, "ok"))) {
-        log_warn("handover_failed", "session=%s", session->id); /* it stays unread */
-        enter(session);
+        break_off(session);
         return;
     }
     chain_name('u', session->name, chain);
@@ -183,7 +211,7 @@ static void on_unread(void *ctx, uint64_t token, const json_t *answer)
     if (n > 0 && json_is_true(json_object_get(answer, "more")))
         inbox_go_on(session);
     else
-        enter(session);
+        enter(session, false);
 }
 
 void inbox_go_on(struct session *session)
@@ -197,10 +225,10 @@ void inbox_go_on(struct session *session)
     request = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "ask", "unread", "name", session->name, "account",
                         session->account, "after", id_to_decimal(handover->after, after), "until",
                         id_to_decimal(handover->until, until), "limit", PAGE);
-    handover->asked =
-        storelink_ask(session->sessions->storelink, request, on_unread, session->sessions, session->serial);
+    handover->asked = storelink_ask_patiently(session->sessions->storelink, request, on_unread,
+                                              session->sessions, session->serial);
     if (!handover->asked)
-        enter(session);
+        break_off(session);
 }
 
 void inbox_open(struct session *session)
@@ -213,7 +241,7 @@ void inbox_open(struct session *session)
     if (session->unread > 0)
         inbox_go_on(session);
     else
-        enter(session);
+        enter(session, false);
 }
 
 void inbox_close(struct session *session)

@@ -208,6 +208,8 @@ static bool read_id(struct session *session, const struct request *request, cons
     if (!text || id_from_decimal(text, id)) {
         if (text && *id == 0)
             *id = 1; /* which no event has either, and which says that it is there */
+        if (*id == INT64_MAX)
+            (*id)--; /* nor this: there is room for one more */
         return true;
     }
     reject(session, request, ERROR_BAD_REQUEST, wrong);

@@ -59,7 +59,8 @@ struct room {
     struct member *behind;
     struct waiter *waiters; /* holders that wait for ROOM_LIVE */
     struct fill *fill;
-    bool walking; /* a walk is under way: one command, or page of the store, without its answer */
+    bool walking; /* a walk is under way: one command without its answer */
+    bool asking;  /* the same of a page of the store */
     bool in_line; /* for one of the WALKS_MAX */
     bool idle;    /* on the hub's list of rooms that nobody needs */
     uint64_t idle_since;

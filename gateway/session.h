@@ -111,8 +111,9 @@ struct session {
     struct member *current;    /* where its chats go; NULL: it left that */
     struct member *inbox;      /* what is sent to it alone; NULL: not logged in, or see handover */
     struct handover *handover; /* of an account's unread directs; NULL: it is over, or never was */
-    event_id read, told;       /* directs up to there were read, and the store was told so */
-    bool telling, unsaid;      /* it has not answered yet; or the session waits for its turn to tell */
+    event_id sent, told;       /* directs up to there were sent to who reads what is sent; the store knows */
+    event_id telling;          /* it is being told of those up to there; 0: it is not */
+    bool unsaid;               /* in line to tell it */
     struct session *unsaid_prev, *unsaid_next;
     struct chat *chats;
     size_t n_chats;
@@ -156,8 +157,9 @@ struct sessions {
     struct session *by_serial;
     struct chat *chats;
     struct session *closed; /* to be freed at the end of the turn */
-    struct session *unsaid; /* they have read what the store was not told; leave when it is their turn */
-    unsigned telling;       /* how many are being told */
+    struct session *unsaid; /* in line to tell the store what was read; leave when it is their turn */
+    unsigned telling;       /* how many are telling it */
+    uint64_t tell_after;    /* it could not take that just now */
     uint64_t next_serial, next_token;
     struct address *addresses; /* of clients, counted; only while there is a limit for them */
     struct seldom refused;     /* because the server is full */
@@ -281,8 +283,14 @@ void inbox_go_on(struct session *session);
 /* Leaves the inbox, if it was entered. */
 void inbox_close(struct session *session);
 
+/* The session has become an account's. */
+void inbox_watch(struct session *session);
+
 /* The position of session->inbox has moved. */
 void inbox_reached(struct session *session);
+
+/* To be called at the end of each loop turn, behind conns: tells the store what was read. */
+void inbox_end_turn(struct sessions *sessions);
 
 /* Marks the directs from `from` (folded) up to `until` as read, for the request under way. */
 void inbox_read(struct session *session, const char *from, event_id until);

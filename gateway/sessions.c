@@ -39,6 +39,7 @@ void sessions_end_turn(struct sessions *sessions)
 {
     struct session *session;
 
+    inbox_end_turn(sessions);
     while ((session = sessions->closed)) {
         sessions->closed = session->free_next;
         session->dialect->codec_destroy(session->codec);

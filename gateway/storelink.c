@@ -16,7 +16,7 @@
 #include "log.h"
 #include "settings.h"
 
-#define ASKED_MAX 32 /* without an answer on the connection: the store takes no more */
+#define ASKED_MAX 16 /* of a kind, without an answer on the connection: the store takes 32 in all */
 #define WAITING_MAX 2048
 #ifndef ANSWER_MS
 #define ANSWER_MS 5000
@@ -24,16 +24,20 @@
 #define STUCK_MS (ANSWER_MS + 1000) /* the store itself answers in ANSWER_MS, be it that it cannot */
 #define LINE_MAX_BYTES (1024 * 1024)
 #define CLOCK_MS 200
+#define AGAIN_MS 500 /* what is patient is asked again so long after the store could not */
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 3000
 #define QUIET_MS 10000 /* the same trouble is logged so seldom */
 
 /* One request.  Enters `waiting` when it is asked, moves on to `asked` when it is sent, and leaves when it is
- * answered.  Who asked waits until `until`, also if the store answers later. */
+ * answered, or, if it is patient, goes back when the connection breaks.  Who asked waits until `until`, also
+ * if the store answers later. */
 struct question {
     uint64_t number; /* its "id" */
-    char *line;      /* NULL: it was sent */
-    uint64_t until, sent_at;
+    enum storelink_kind kind;
+    bool patient;
+    char *line; /* kept until it is answered if it is patient; else NULL once it was sent */
+    uint64_t until, sent_at, not_before;
     storelink_fn *answered; /* NULL: was told already */
     void *ctx;
     uint64_t token;
@@ -54,10 +58,11 @@ struct storelink {
     uint64_t connected_until;   /* the store has greeted by then */
     uint64_t retry_at;          /* while down */
     unsigned failures;
-    uint64_t told_at;                 /* when a trouble was logged; 0: none since it worked */
-    struct event *clock;              /* runs always: retries, and what was not answered in time */
-    struct question *waiting, *asked; /* oldest first */
-    size_t n_waiting, n_asked;
+    uint64_t told_at;    /* when a trouble was logged; 0: none since it worked */
+    struct event *clock; /* runs always: retries, and what was not answered in time */
+    struct question *waiting[STORELINK_KINDS], *asked; /* oldest first */
+    size_t n_waiting, n_asked[STORELINK_KINDS];
+    uint64_t answered_at; /* when a store did what it was asked, or was there to be asked */
     uint64_t next_number;
 };
 
@@ -87,40 +92,84 @@ static void question_answer(struct question *question, const json_t *answer)
     question_free(question);
 }
 
-/* Answers all with nothing.  What they set off is not among them. */
+static void enqueue(struct storelink *storelink, struct question *question)
+{
+    DL_APPEND(storelink->waiting[question->kind], question);
+    storelink->n_waiting++;
+}
+
+static void dequeue(struct storelink *storelink, struct question *question)
+{
+    DL_DELETE(storelink->waiting[question->kind], question);
+    storelink->n_waiting--;
+}
+
+static void take_back(struct storelink *storelink, struct question *question)
+{
+    DL_DELETE(storelink->asked, question);
+    storelink->n_asked[question->kind]--;
+}
+
+/* The connection is gone: who is patient is asked again, the others are answered with nothing.  What they set
+ * off is not among them. */
 static void give_up(struct storelink *storelink)
 {
-    struct question *all = storelink->asked, *question;
+    struct question *lost = NULL, *question, *next;
 
-    DL_CONCAT(all, storelink->waiting);
-    storelink->asked = storelink->waiting = NULL;
-    storelink->n_asked = storelink->n_waiting = 0;
-    while ((question = all)) {
-        DL_DELETE(all, question);
+    DL_FOREACH_SAFE (storelink->asked, question, next) {
+        take_back(storelink, question);
+        if (question->patient)
+            enqueue(storelink, question);
+        else
+            DL_APPEND(lost, question);
+    }
+    for (int kind = 0; kind < STORELINK_KINDS; kind++) {
+        DL_FOREACH_SAFE (storelink->waiting[kind], question, next) {
+            if (question->patient)
+                continue;
+            dequeue(storelink, question);
+            DL_APPEND(lost, question);
+        }
+    }
+    while ((question = lost)) {
+        DL_DELETE(lost, question);
         question_answer(question, NULL);
     }
 }
 
+/* Sends a question's line; the copy that is kept of a patient one holds no password. */
+static void send_line(struct storelink *storelink, struct question *question)
+{
+    struct evbuffer *output = bufferevent_get_output(storelink->stream);
+
+    evbuffer_add(output, question->line, strlen(question->line));
+    evbuffer_add(output, "\n", 1);
+    question->sent_at = monotonic_ms();
+    if (question->patient)
+        return;
+    sodium_memzero(question->line, strlen(question->line));
+    free(question->line);
+    question->line = NULL;
+}
+
 static void send_waiting(struct storelink *storelink)
 {
-    struct evbuffer *output;
+    uint64_t now = monotonic_ms();
+    struct question *question, *next;
 
     if (storelink->state != STATE_UP)
         return;
-    output = bufferevent_get_output(storelink->stream);
-    while (storelink->waiting && storelink->n_asked < ASKED_MAX) {
-        struct question *question = storelink->waiting;
-
-        DL_DELETE(storelink->waiting, question);
-        storelink->n_waiting--;
-        DL_APPEND(storelink->asked, question);
-        storelink->n_asked++;
-        evbuffer_add(output, question->line, strlen(question->line));
-        evbuffer_add(output, "\n", 1);
-        sodium_memzero(question->line, strlen(question->line));
-        free(question->line);
-        question->line = NULL;
-        question->sent_at = monotonic_ms();
+    for (int kind = 0; kind < STORELINK_KINDS; kind++) {
+        DL_FOREACH_SAFE (storelink->waiting[kind], question, next) {
+            if (storelink->n_asked[kind] == ASKED_MAX)
+                break;
+            if (now < question->not_before)
+                continue;
+            dequeue(storelink, question);
+            DL_APPEND(storelink->asked, question);
+            storelink->n_asked[kind]++;
+            send_line(storelink, question);
+        }
     }
 }
 
@@ -185,10 +234,17 @@ static void take_answer(struct storelink *storelink, const json_t *answer)
     DL_SEARCH_SCALAR(storelink->asked, question, number, number);
     if (!question)
         return;
-    DL_DELETE(storelink->asked, question);
-    storelink->n_asked--;
+    take_back(storelink, question);
+    if (json_is_true(json_object_get(answer, "ok")))
+        storelink->answered_at = monotonic_ms();
+    if (question->patient && !json_is_true(json_object_get(answer, "ok"))) {
+        question->not_before = monotonic_ms() + AGAIN_MS;
+        enqueue(storelink, question);
+        question = NULL;
+    }
     send_waiting(storelink);
-    question_answer(question, answer);
+    if (question)
+        question_answer(question, answer);
 }
 
 /* False: the connection is lost. */
@@ -308,22 +364,26 @@ static void connect_next(struct storelink *storelink)
 
 /* The clock ---------------------------------------------------------------------------------------------- */
 
+/* Tells those who have waited too long; who is patient waits as long as stores answer at all. */
 static void drop_overdue(struct storelink *storelink, uint64_t now)
 {
-    struct question *question, *next;
+    bool is_hopeless = now - storelink->answered_at >= ANSWER_MS;
+    struct question *overdue = NULL, *question, *next;
 
-    if (storelink->asked && now - storelink->asked->sent_at >= STUCK_MS) {
-        lose(storelink, "a request was not answered in time");
-        return;
-    }
     DL_FOREACH_SAFE (storelink->asked, question,
                      next) /* none leaves: only answers and lose() take them out */
-        if (now >= question->until)
+        if (!question->patient && now >= question->until)
             tell(question, NULL);
-    while (storelink->waiting && now >= storelink->waiting->until) {
-        question = storelink->waiting;
-        DL_DELETE(storelink->waiting, question);
-        storelink->n_waiting--;
+    for (int kind = 0; kind < STORELINK_KINDS; kind++) {
+        DL_FOREACH_SAFE (storelink->waiting[kind], question, next) {
+            if (now < question->until || (question->patient && !is_hopeless))
+                continue;
+            dequeue(storelink, question);
+            DL_APPEND(overdue, question);
+        }
+    }
+    while ((question = overdue)) {
+        DL_DELETE(overdue, question);
         question_answer(question, NULL);
     }
 }
@@ -333,12 +393,15 @@ static void on_clock(evutil_socket_t fd, short what, void *arg)
     struct storelink *storelink = arg;
     uint64_t now = monotonic_ms();
 
-    if (storelink->state == STATE_UP)
-        drop_overdue(storelink, now);
+    if (storelink->state == STATE_UP && storelink->asked && now - storelink->asked->sent_at >= STUCK_MS)
+        lose(storelink, "a request was not answered in time");
+    else if (storelink->state == STATE_UP)
+        send_waiting(storelink);
     else if (storelink->state != STATE_DOWN && now >= storelink->connected_until)
         lose(storelink, "it does not answer");
     else if (storelink->state == STATE_DOWN && now >= storelink->retry_at)
         connect_next(storelink);
+    drop_overdue(storelink, now);
 }
 
 /* The interface ------------------------------------------------------------------------------------------ */
@@ -370,7 +433,8 @@ void storelink_destroy(struct storelink *storelink)
     if (!storelink)
         return;
     disconnect(storelink);
-    DL_CONCAT(storelink->asked, storelink->waiting);
+    for (int kind = 0; kind < STORELINK_KINDS; kind++)
+        DL_CONCAT(storelink->asked, storelink->waiting[kind]);
     while ((question = storelink->asked)) {
         DL_DELETE(storelink->asked, question);
         question_free(question);
@@ -395,31 +459,46 @@ bool storelink_is_up(const struct storelink *storelink)
     return storelink->state == STATE_UP;
 }
 
-bool storelink_ask(struct storelink *storelink, json_t *request, storelink_fn *answered, void *ctx,
-                   uint64_t token)
+static void question_ask(struct storelink *storelink, const struct question *what, json_t *request)
 {
-    struct question *question;
+    struct question *question = calloc(1, sizeof *question);
 
-    if (!request)
+    if (!question || !request)
         abort();
-    if (storelink->state != STATE_UP || storelink->n_waiting >= WAITING_MAX) {
-        json_decref(request);
-        return false;
-    }
-    question = calloc(1, sizeof *question);
-    if (!question)
-        abort();
-    *question = (struct question){.number = storelink->next_number++,
-                                  .until = monotonic_ms() + ANSWER_MS,
-                                  .answered = answered,
-                                  .ctx = ctx,
-                                  .token = token};
+    *question = *what;
+    question->number = storelink->next_number++;
+    question->until = monotonic_ms() + ANSWER_MS;
     if (json_object_set_new(request, "id", json_integer((json_int_t)question->number)) < 0 ||
         !(question->line = json_dumps(request, JSON_COMPACT)))
         abort();
-    json_decref(request);
-    DL_APPEND(storelink->waiting, question);
-    storelink->n_waiting++;
+    enqueue(storelink, question);
     send_waiting(storelink);
-    return true;
+}
+
+bool storelink_ask(struct storelink *storelink, enum storelink_kind kind, json_t *request,
+                   storelink_fn *answered, void *ctx, uint64_t token)
+{
+    bool can = storelink->state == STATE_UP && storelink->n_waiting < WAITING_MAX;
+
+    if (can)
+        question_ask(storelink,
+                     &(struct question){.kind = kind, .answered = answered, .ctx = ctx, .token = token},
+                     request);
+    json_decref(request);
+    return can;
+}
+
+bool storelink_ask_patiently(struct storelink *storelink, json_t *request, storelink_fn *answered, void *ctx,
+                             uint64_t token)
+{
+    bool can = storelink->n_addresses > 0 && storelink->n_waiting < WAITING_MAX;
+
+    if (can)
+        question_ask(
+            storelink,
+            &(struct question){
+                .kind = STORELINK_PAGE, .patient = true, .answered = answered, .ctx = ctx, .token = token},
+            request);
+    json_decref(request);
+    return can;
 }

@@ -7,15 +7,12 @@
 
 #include "event.h"
 #include "log.h"
-#include "wait.h"
 
 #define LIMIT_MAX 500
 #define TEXTS_MAX 65536 /* bytes in one answer */
 #define HOLDERS_MAX 3
 #define HOLDER_MAX_BYTES 80
 #define READ_MAX 1000 /* rows that one statement marks */
-#define READ_PATIENCE_MS 4000
-#define READ_LOOK_MS 25
 
 /*
  * Naming messages where the statement is parsed keeps a month from being dropped between the moment that the
@@ -281,33 +278,24 @@ json_t *pages_unread(struct worker *worker, const json_t *request)
     return answer_range(worker, &range);
 }
 
-/* Waits until the lane is stored up to `until`. */
-static enum answer await_stored(struct worker *worker, unsigned lane, event_id until, bool *stored)
+/* Whether the lane is stored up to `until`. */
+static enum answer look_stored(struct worker *worker, unsigned lane, event_id until, bool *stored)
 {
-    int64_t deadline = wait_now() + READ_PATIENCE_MS;
+    struct arguments arguments;
+    PGresult *rows;
+    enum answer answer;
 
-    if (worker->until && deadline > worker->until)
-        deadline = worker->until;
-    for (;;) {
-        struct arguments arguments;
-        PGresult *rows;
-        enum answer answer;
-
-        arguments_init(&arguments);
-        arguments_number(&arguments, lane);
-        arguments_number(&arguments, (int64_t)until);
-        answer = database_run(worker->database, "select position >= $2 from cursors where lane = $1",
-                              &arguments, &rows);
-        arguments_finish(&arguments);
-        if (answer != ANSWER_OK)
-            return answer;
-        *stored = PQntuples(rows) > 0 && PQgetvalue(rows, 0, 0)[0] == 't';
-        PQclear(rows);
-        if (*stored || wait_stopping() || wait_now() + READ_LOOK_MS > deadline)
-            return ANSWER_OK;
-        for (int64_t next = wait_now() + READ_LOOK_MS; wait_now() < next && !wait_stopping();)
-            wait_poll(NULL, 0, next);
-    }
+    arguments_init(&arguments);
+    arguments_number(&arguments, lane);
+    arguments_number(&arguments, (int64_t)until);
+    answer = database_run(worker->database, "select position >= $2 from cursors where lane = $1", &arguments,
+                          &rows);
+    arguments_finish(&arguments);
+    if (answer != ANSWER_OK)
+        return answer;
+    *stored = PQntuples(rows) > 0 && PQgetvalue(rows, 0, 0)[0] == 't';
+    PQclear(rows);
+    return ANSWER_OK;
 }
 
 /*
@@ -377,9 +365,9 @@ json_t *pages_read(struct worker *worker, const json_t *request)
 
     if (!read_account(request, &name, holder) || !read_id(request, "until", &until) || !from)
         return ask_error("bad-request");
-    answer = await_stored(worker, lane_of(name), until, &stored);
+    answer = look_stored(worker, lane_of(name), until, &stored);
     if (answer == ANSWER_OK && !stored)
-        return ask_error("unavailable");
+        return ASK_AGAIN;
     if (answer == ANSWER_OK)
         answer = mark(worker, holder, from, until);
     if (answer == ANSWER_OK)

@@ -14,7 +14,7 @@ json_t *pages_events(struct worker *worker, const json_t *request);
 json_t *pages_conversation(struct worker *worker, const json_t *request);
 json_t *pages_unread(struct worker *worker, const json_t *request);
 
-/* The same; waits up to 4 s until what shall be marked as read is stored. */
+/* The same; ASK_AGAIN until what shall be marked as read is stored. */
 json_t *pages_read(struct worker *worker, const json_t *request);
 
 #endif

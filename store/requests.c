@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -32,6 +33,7 @@
 #define DRAIN_SECONDS 10 /* a gateway that takes nothing for so long is gone */
 #define PEERS_MAX 256
 #define NAME_BYTES 64
+#define TOLD_BYTES 32 /* of a name whose bearer is not known */
 #define QUEUE 256
 #define PASSWORD_QUEUE 64
 
@@ -157,13 +159,15 @@ static void say_to(struct peer *peer, json_int_t id, json_t *answer)
     say(peer, answer);
 }
 
-/* Says one last thing, then closes. */
-static void say_and_close(struct peer *peer, const char *error)
+/* Says one last thing, then closes.  `name` is what the peer says that it is, NULL if it has not. */
+static void say_and_close(struct peer *peer, const char *name, const char *error)
 {
     const struct timeval patience = {.tv_sec = HELLO_MS / 1000};
+    char shown[TOLD_BYTES + 1];
 
-    log_warn("asker_refused", "address=%s gateway=%s reason=%s", peer->address,
-             peer->name[0] ? peer->name : NULL, error);
+    if (name)
+        snprintf(shown, sizeof shown, "%s", name);
+    log_warn("asker_refused", "address=%s gateway=%s reason=%s", peer->address, name ? shown : NULL, error);
     say(peer, ask_error(error));
     peer->closing = true;
     bufferevent_disable(peer->stream, EV_READ);
@@ -272,11 +276,11 @@ static void take_hello(struct peer *peer, const json_t *hello)
     json_t *answer;
 
     if (!name || !name[0] || strlen(name) > NAME_BYTES) {
-        say_and_close(peer, "bad-request");
+        say_and_close(peer, name, "bad-request");
         return;
     }
     if (!is_secret(peer->requests->settings->store_secret, secret ? secret : "")) {
-        say_and_close(peer, "bad-secret");
+        say_and_close(peer, name, "bad-secret");
         return;
     }
     strcpy(peer->name, name);
@@ -296,7 +300,7 @@ static bool take_line(struct peer *peer, char *line, size_t len)
 
     sodium_memzero(line, len); /* there may have been a password in it */
     if (!said) {
-        say_and_close(peer, "bad-request");
+        say_and_close(peer, peer->name[0] ? peer->name : NULL, "bad-request");
     } else if (!peer->name[0]) {
         take_hello(peer, said);
         json_decref(said);
@@ -316,7 +320,7 @@ static void on_read(struct bufferevent *stream, void *ctx)
         size_t len = end.pos >= 0 ? (size_t)end.pos : evbuffer_get_length(input);
 
         if (len > LINE_BYTES) {
-            say_and_close(peer, "bad-request");
+            say_and_close(peer, peer->name[0] ? peer->name : NULL, "bad-request");
             return;
         }
         if (end.pos < 0 || !(bufferevent_get_enabled(stream) & EV_READ))

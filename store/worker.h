@@ -22,13 +22,16 @@ struct worker {
     struct backoff backoff;    /* of the database */
     struct link link;          /* to lane 0's Redis server; see worker_reach_redis */
     struct accounts *accounts; /* shared by all workers, and safe for that */
-    int64_t until;             /* of wait_now: whoever asked has given up by then */
 };
+
+/* An ask_fn's answer that is none yet: it is called with the request again soon, for some seconds. */
+#define ASK_AGAIN json_null()
 
 /*
  * Answers one request, whose members it checks itself.  Returns a new object without "id": {"ok": true, ...}
- * or what ask_error() makes.  May take as long as its statements do (no longer than worker->until), and runs
- * in the worker's thread: it shares nothing with other threads but what takes care of that itself.
+ * or what ask_error() makes, or ASK_AGAIN.  May take as long as its statements do, but waits for nothing
+ * else: others wait for this worker.  Runs in the worker's thread: it shares nothing with other threads but
+ * what takes care of that itself.
  */
 typedef json_t *ask_fn(struct worker *worker, const json_t *request);
 

@@ -5,10 +5,12 @@
  * workers: a pool of threads that answer requests from one bounded queue, first come, first served.
  *
  *     workers_ask -> [ queue ] -> a thread that is idle: ask(worker, request) -> answered(ctx, ticket,
- * answer)
+ *                       ^                                  |                              answer)
+ *                       +------- [ later ] <---------------+ ASK_AGAIN
  *
- * What was not begun when its time is up is answered `unavailable`, and so is everything that needs
- * PostgreSQL while that is away.
+ * What is not due yet (ASK_AGAIN) keeps no thread: it is tried every 50 ms, for 4 s at most.  What was not
+ * begun when its time is up is answered `unavailable`, and so is what is not due for too long, what is not
+ * due while 64 others wait so, and everything that needs PostgreSQL while that is away.
  */
 
 #include <stdbool.h>

@@ -1,5 +1,7 @@
 """Directs to accounts that are away: kept, handed over at log-in, and read."""
 
+import signal
+
 import pytest
 
 from hubbub import wait_for
@@ -210,3 +212,31 @@ def test_a_direct_to_oneself_is_one(hubbub):
     assert [one["id"] for one in client.expect(type="history")["messages"]] == [id]
     leave(client)
     assert PASSWORD and log_in(hubbub, "Self").welcome["unread"] == 1
+
+
+def test_what_could_not_be_handed_over_is_told_as_missing_and_comes_at_the_next_log_in(own_hubbub):
+    account(own_hubbub, "Half", password="plain-password")
+    sender = own_hubbub.json("sender", 2)
+    texts = [f"{n:04} " + "x" * 4000 for n in range(3000)]  # more than the gateway and the sockets hold
+    for text in texts:
+        sender.send({"type": "direct", "to": "Half", "data": text, "ref": text[:4]})
+    for text in texts:
+        sender.expect(type="ack", ref=text[:4])
+    stored(own_hubbub, "Half", len(texts))
+    client = own_hubbub.connect("line")
+    client.send("LOGIN Half plain-password")
+    client.expect("DM sender " + texts[0])
+    own_hubbub.store.kill(signal.SIGKILL)
+    client.expect("INFO gap of directs", 60)
+    came = {line[len("DM sender "):] for line in client.received if line.startswith("DM ")}
+    assert 0 < len(came) < len(texts)
+    own_hubbub.store.start()
+    wait_for(lambda: own_hubbub.gateways[0].all_logs().count("event=store_connected") == 2, 20, "the store is back")
+    direct(sender, "Half", "live")
+    client.expect("DM sender live")
+    client.send("QUIT")
+    client.expect_closed()
+    again = log_in(own_hubbub, "Half", 2, "plain-password")
+    again.expect(60, type="direct", data="live")
+    assert came | set(directs(again)) == {*texts, "live"}
+    assert directs(again) == sorted(directs(again))

@@ -8,6 +8,7 @@ import collections
 import heapq
 import itertools
 import os
+import re
 import signal
 import time
 
@@ -16,14 +17,19 @@ from services import Postgres, Program, inside
 
 MEAN_PAUSE = 2.0      # seconds between the beginnings of two disturbances
 CALM_SECONDS = 6.0    # what a lane needs to come up, and some
+TRIM_SECONDS = 0.7    # between two cuts at the log, while it is kept short
 RECOVERY = 4.0        # a target is left alone for so long afterwards
 
 # How often (relative to the others), what, to whom.
 PARTS = ["g1", "g2", "g3"] * 3 + ["s1", "s2"] * 2 + ["redis"] * 3 + ["postgres"] * 2 + ["haproxy"]
 REDIS_LINKS = ["g1-redis", "g2-redis", "g3-redis"]
 LINKS = REDIS_LINKS * 3 + ["s1-redis", "s2-redis", "s1-postgres", "s2-postgres"] + [
-    "people-json", "people-line", "people-command", "people-gob", "people-prompt"]
-KINDS = {"kill": 8, "end": 5, "freeze": 6, "cut": 5, "refuse": 3, "stall": 6, "drop": 4, "swallow": 5, "calm": 3}
+    "people-json", "people-line", "people-command", "people-gob", "people-prompt"] + [
+    f"g{gateway}-s{store}" for gateway in (1, 2, 3) for store in (1, 2)]
+KINDS = {"kill": 8, "end": 5, "freeze": 6, "cut": 5, "refuse": 3, "stall": 6, "drop": 4, "swallow": 5, "trim": 4,
+         "calm": 3}
+PAST = re.compile(r"postgres|s\d|s\d-.*|g\d-s\d")  # what stands between a gateway and the stores' pages
+PAST_BACK = 15.0  # seconds until a gateway has surely found its way to them again
 
 Step = collections.namedtuple("Step", "at kind target seconds detail")
 
@@ -46,6 +52,8 @@ def draw_step(rng, kind, rooms):
         return "redis", 0, rng.choice(("pubsub", "normal"))
     if kind == "swallow":
         return rng.choice(REDIS_LINKS), rng.uniform(1, 8), rng.choice(rooms)
+    if kind == "trim":
+        return "log", rng.uniform(0, 12), None
     return None, CALM_SECONDS, None
 
 
@@ -82,6 +90,8 @@ class Hand:
         self.frozen = set()
         self.problems = []
         self.counts = collections.Counter()
+        self.first_trim = None   # when the log first began late
+        self.pastless = []       # (gateway or None: all, from, until): when the stores' pages may have been away
 
     @property
     def now(self):
@@ -120,6 +130,18 @@ class Hand:
         if getattr(self, step.kind)(step) is False:
             return
         self.counts[step.kind] += 1
+        if PAST.fullmatch(step.target):
+            found = re.match(r"g\d", step.target)
+            self.note_pastless(found and found.group(0), step.seconds)
+
+    def note_pastless(self, gateway, seconds=0):
+        self.pastless.append((gateway, time.time() - 1, time.time() + seconds + PAST_BACK))
+
+    def may_lack_past(self, gateway, at):
+        """True if a gap that this gateway told of then may be: the log began late, and the stores may not have
+        answered."""
+        return self.first_trim is not None and self.first_trim <= at and any(
+            who in (None, gateway) and begin <= at <= end for who, begin, end in self.pastless)
 
     # Parts
 
@@ -153,6 +175,8 @@ class Hand:
             return
         part.start(wait=False)
         self.down.discard(name)
+        if PAST.fullmatch(name) or name.startswith("g"):
+            self.note_pastless(name if name.startswith("g") else None)
         self.tell(f"  {name} is started")
 
     def processes(self, name):
@@ -208,6 +232,20 @@ class Hand:
         self.tell(f"swallow {step.detail}'s messages on {step.target}, for {step.seconds:.1f} s")
         self.on_link(step.target, "swallow", channel(step.detail))
         self.mend_later(step)
+
+    def trim(self, step):
+        self.tell(f"trim the log up to what is stored, for {step.seconds:.1f} s")
+        self.first_trim = self.first_trim or time.time()
+        self.trim_until(self.now + step.seconds)
+        return True
+
+    def trim_until(self, deadline):
+        gone = {"postgres", "redis"} & (self.down | self.frozen)
+        why = f"{' and '.join(gone)} not there" if gone else self.installation.trim()
+        if why:
+            self.tell(f"  the log is not trimmed: {why}")
+        elif self.now < deadline:
+            self.after(TRIM_SECONDS, lambda: self.trim_until(deadline))
 
     def drop(self, step):
         try:

@@ -1,17 +1,23 @@
 """installation: three gateways behind haproxy, two stores, Redis and PostgreSQL, with a link between all that talk."""
 
 import os
+import re
 import string
 
 from hubbub import DIALECTS, ROOT, Hubbub
 from links import Link, Loop
+from place import Failure
 from services import Haproxy
 
 GATEWAYS, STORES = 3, 2
 
+with open(os.path.join(ROOT, "common/functions.lua")) as lua:
+    REVISION = re.search(r"name=hubbub_(\d+)", lua.readline()).group(1)
+
 
 class Installation(Hubbub):
-    """As `make up` runs it, but with links: people -> haproxy, gateway -> Redis, store -> Redis and PostgreSQL."""
+    """As `make up` runs it, but with links: people -> haproxy, gateway -> Redis and stores, store -> Redis and
+    PostgreSQL."""
 
     def __init__(self, settings=None):
         super().__init__(GATEWAYS, settings, STORES, dict.fromkeys(DIALECTS, "?proxy=1"))
@@ -19,6 +25,9 @@ class Installation(Hubbub):
         self.links = {}
         for number, gateway in enumerate(self.gateways, 1):
             gateway.settings["HUBBUB_REDIS_URL"] = f"redis://127.0.0.1:{self.link(f'g{number}-redis', self.redis.port)}"
+            ports = [int(store.settings["HUBBUB_STORE_LISTEN"].rpartition(":")[2]) for store in self.stores]
+            gateway.settings["HUBBUB_STORE_URL"] = ",".join(
+                f"store://127.0.0.1:{self.link(f'g{number}-s{n}', port)}" for n, port in enumerate(ports, 1))
         for number, store in enumerate(self.stores, 1):
             store.settings["HUBBUB_REDIS_URL"] = f"redis://127.0.0.1:{self.link(f's{number}-redis', self.redis.port)}"
             store.settings["HUBBUB_POSTGRES_URL"] = self.postgres.url("hubbub_store").replace(
@@ -31,7 +40,8 @@ class Installation(Hubbub):
                       **{f"g{number}": gateway for number, gateway in enumerate(self.gateways, 1)}}
 
     def link(self, name, target):
-        self.links[name] = Link(name, self.taken.take(), target, name.startswith("g"))
+        self.links[name] = Link(name, self.taken.take(), target,
+                                re.fullmatch(r"g\d+-redis", name) is not None)
         return self.links[name].port
 
     def haproxy_config(self, ports):
@@ -49,6 +59,18 @@ class Installation(Hubbub):
                 for number, gateway in enumerate(self.gateways, 1))
         # On loopback alone: our ports are ours there, while somebody else may have the same on another address.
         return string.Template(text.replace("bind *:", "bind 127.0.0.1:")).substitute(values)
+
+    def trim(self):
+        """Takes out of the log what is stored; returns what stood in the way, if anything did."""
+        try:
+            stored = self.postgres.query("SELECT lane, position >> 20, position & 16383 FROM cursors ORDER BY lane")
+            for lane, ms, seq in (line.split("|") for line in stored.split("\n")):
+                answer = self.redis.call("FCALL", f"trim_{REVISION}", 1, f"hubbub:{{{lane}}}", f"{ms}-{seq}")
+                if not answer.startswith("*"):
+                    return answer
+        except (Failure, OSError) as error:
+            return str(error)
+        return ""
 
     @property
     def servers(self):

@@ -56,6 +56,15 @@ static void test_names_are_left_and_released(void **state)
     expect("0", command("EXISTS hubbub:{0}:names"));
 }
 
+static void test_an_account_is_forgotten_and_its_session_undone(void **state)
+{
+    expect("OK", command("CONFIG SET maxmemory 2gb"));
+    expect("1", command("HSET hubbub:{0}:accounts alice 7"));
+    expect("OK", command("CONFIG SET maxmemory 1"));
+    expect("OK", fcall("forget", 0, "alice %s 200", text("%" PRIu64, redis_clock())));
+    expect("0", command("EXISTS hubbub:{0}:names hubbub:{0}:accounts"));
+}
+
 static void test_the_dead_are_reaped(void **state)
 {
     expect("LEFT 0", fcall("reap", 0, "g2-b 1 0-0 0 g1-a 0 200"));
@@ -116,7 +125,7 @@ static const struct {
     {"reap", 7, {"g1-a", "1", "0-0", "9", "g2-b", "0", "200"}, {"", "", "0", "", "", "", ""}},
     {"find", 1, {"alice"}, {"a b"}},
     {"register", 3, {"alice", "g1-a-1", "7"}, {"", "", "-7"}},
-    {"forget", 1, {"alice"}, {""}},
+    {"forget", 3, {"alice", "9", "200"}, {"", "1e3", "-1"}},
 };
 
 /* Calls calls[i] with argument `bad` (none if it is out of range) made bad and the last `missing` left out.
@@ -196,6 +205,7 @@ int main(void)
         full_test(test_what_takes_room_is_refused_and_changes_nothing),
         full_test(test_links_open_and_beat),
         full_test(test_names_are_left_and_released),
+        full_test(test_an_account_is_forgotten_and_its_session_undone),
         full_test(test_the_dead_are_reaped),
         full_test(test_the_log_is_trimmed_and_lanes_are_opened),
         full_test(test_the_log_is_walked),

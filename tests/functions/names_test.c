@@ -21,6 +21,11 @@ static void assert_unchanged(char *before)
     free(after);
 }
 
+static redisReply *forget(const char *name, uint64_t clock)
+{
+    return fcall("forget", 0, "%s %s 200", name, text("%" PRIu64, clock));
+}
+
 static void test_claim_gives_the_name(void **state)
 {
     expect("OK 1 [Alice]", claim(.shown = "Alice"));
@@ -155,10 +160,53 @@ static void test_the_store_may_make_an_account_of_a_name_that_nobody_holds(void 
 static void test_forget_gives_the_name_back_to_guests(void **state)
 {
     expect("OK", fcall("register", 0, "alice - 7"));
-    expect("OK", fcall("forget", 0, "alice"));
-    expect("OK", fcall("forget", 0, "alice"));
+    expect("OK", forget("alice", redis_clock()));
+    expect("OK", forget("alice", redis_clock()));
     expect("ACCOUNT", claim(.account = "7"));
     expect_word("OK", claim());
+}
+
+static void test_forget_undoes_whoever_is_logged_in(void **state)
+{
+    expect("OK", fcall("register", 0, "alice - 7"));
+    expect_word("OK", claim(.account = "7", .shown = "Alice"));
+    expect_word("OK", enter(.shown = "Alice", .room = "dev"));
+    heard();
+    expect("OK", forget("alice", redis_clock()));
+    expect("", command("KEYS hubbub:{0}:names"));
+    expect("", command("KEYS hubbub:{0}:held:*"));
+    expect("", command("KEYS hubbub:{0}:in:*"));
+    expect("", command("KEYS hubbub:{0}:members:*"));
+    expect("", command("KEYS hubbub:{0}:rooms"));
+    assert_string_equal(log_of(0), "- - {\"open\":\"g1-a-1\"}\n- - {\"close\":\"g1-a-1\"}\n");
+    const char *said = heard();
+    assert_non_null(strstr(said, LOBBY_CHANNEL " -g1-a-1 MS Alice\n"));
+    assert_non_null(strstr(said, DEV_CHANNEL " -g1-a-1 MS Alice\n"));
+    assert_non_null(strstr(said, "hubbub:gateway:g1-a replaced g1-a-1\n"));
+    expect("NOBODY", fcall("find", 0, "alice"));
+    expect_word("OK", claim(.incarnation = "g2-b", .session = "g2-b-1"));
+    expect("GONE", release()); /* the old session's, which its gateway sends when it closes it */
+}
+
+static void test_forget_leaves_a_guest_alone(void **state)
+{
+    expect_word("OK", claim());
+    heard();
+    char *before = dataset();
+    expect("OK", forget("alice", redis_clock()));
+    assert_unchanged(before);
+    assert_string_equal(heard(), "");
+}
+
+static void test_forget_takes_no_id_from_a_clock_far_ahead(void **state)
+{
+    expect("OK", fcall("register", 0, "alice - 7"));
+    expect_word("OK", claim(.account = "7"));
+    const char *top = text_of(command("GET hubbub:{0}:top"));
+    expect("OK", forget("alice", redis_clock() - ELEVEN_MINUTES));
+    assert_in_range(strtoull(text_of(command("GET hubbub:{0}:top")), NULL, 10), strtoull(top, NULL, 10),
+                    strtoull(top, NULL, 10) + 1);
+    expect("NOBODY", fcall("find", 0, "alice"));
 }
 
 static void test_the_holder_may_claim_again_when_its_name_became_an_account(void **state)
@@ -397,6 +445,9 @@ int main(void)
         functions_test(test_register_by_a_session_that_does_not_hold_the_name_is_gone),
         functions_test(test_the_store_may_make_an_account_of_a_name_that_nobody_holds),
         functions_test(test_forget_gives_the_name_back_to_guests),
+        functions_test(test_forget_undoes_whoever_is_logged_in),
+        functions_test(test_forget_leaves_a_guest_alone),
+        functions_test(test_forget_takes_no_id_from_a_clock_far_ahead),
         functions_test(test_the_holder_may_claim_again_when_its_name_became_an_account),
         functions_test(test_claim_takes_no_id_from_a_clock_far_ahead),
         functions_test(test_a_takeover_takes_no_id_from_a_clock_far_ahead),

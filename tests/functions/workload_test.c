@@ -138,7 +138,7 @@ static void step(void)
         freeReplyObject(fcall("register", 0, "%s %s 7", name, session));
         break;
     case 8:
-        freeReplyObject(fcall("forget", 0, "%s", name));
+        freeReplyObject(fcall("forget", 0, "%s %s 200", name, text("%" PRIu64, redis_clock())));
         break;
     default:
         freeReplyObject(claim(.incarnation = gateway, .name = name, .session = session, .room = room,

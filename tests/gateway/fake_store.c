@@ -136,8 +136,8 @@ bool fake_store_fail(struct storelink *store)
     return question != NULL;
 }
 
-bool storelink_ask(struct storelink *store, json_t *request, storelink_fn *answered, void *ctx,
-                   uint64_t token)
+bool storelink_ask_patiently(struct storelink *store, json_t *request, storelink_fn *answered, void *ctx,
+                             uint64_t token)
 {
     struct question *question;
 

@@ -137,7 +137,8 @@ static void on_answer(void *ctx, uint64_t token, const json_t *answer)
 
 static bool ask(unsigned token)
 {
-    return storelink_ask(storelink, json_pack("{s:s}", "ask", "something"), on_answer, NULL, token);
+    return storelink_ask(storelink, STORELINK_PAGE, json_pack("{s:s}", "ask", "something"), on_answer, NULL,
+                         token);
 }
 
 static void start(void)
@@ -193,7 +194,7 @@ static void test_an_answer_to_nothing_is_passed_over(void **state)
     assert_true(storelink_is_up(storelink));
 }
 
-static void test_32_are_under_way_and_the_others_wait(void **state)
+static void test_16_are_under_way_and_the_others_wait(void **state)
 {
     start();
     for (unsigned i = 0; i < 40; i++)
@@ -202,9 +203,10 @@ static void test_32_are_under_way_and_the_others_wait(void **state)
     for (int i = 0; i < 20; i++)
         event_base_loop(base, EVLOOP_NONBLOCK);
     assert_int_equal(n_questions, ASKED_MAX);
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; n_questions < 40; i++) {
         answer(i, "\"ok\":true");
-    until(n_questions == 40);
+        until(n_questions > ASKED_MAX + i);
+    }
 }
 
 static void test_without_a_store_the_answer_is_no_at_once(void **state)
@@ -344,15 +346,106 @@ static void ask_more(void *ctx, uint64_t token, const json_t *answer)
 static void test_an_answer_may_set_off_the_next_question(void **state)
 {
     start();
-    assert_true(storelink_ask(storelink, json_pack("{s:s}", "ask", "something"), ask_more, NULL, 1));
+    assert_true(
+        storelink_ask(storelink, STORELINK_PAGE, json_pack("{s:s}", "ask", "something"), ask_more, NULL, 1));
     until(n_questions == 1);
     answer(0, "\"ok\":true");
     until(n_questions == 2);
     answer(1, "\"ok\":true");
     until(strstr(told, "2 ok"));
-    assert_true(storelink_ask(storelink, json_pack("{s:s}", "ask", "something"), ask_more, NULL, 7));
+    assert_true(
+        storelink_ask(storelink, STORELINK_PAGE, json_pack("{s:s}", "ask", "something"), ask_more, NULL, 7));
     hang_up();
     until(strstr(told, "7 nothing"));
+}
+
+static void test_passwords_and_pages_have_shares_of_their_own(void **state)
+{
+    start();
+    for (unsigned i = 0; i < 40; i++)
+        assert_true(storelink_ask(storelink, STORELINK_PASSWORD, json_pack("{s:s}", "ask", "log-in"),
+                                  on_answer, NULL, 100 + i));
+    until(n_questions == ASKED_MAX);
+    assert_true(ask(1));
+    until(n_questions == ASKED_MAX + 1);
+    assert_string_equal(json_string_value(json_object_get(questions[ASKED_MAX], "ask")), "something");
+    answer(ASKED_MAX, "\"ok\":true");
+    until(*told);
+    assert_string_equal(told, "1 ok ");
+}
+
+static bool ask_patiently(unsigned token)
+{
+    return storelink_ask_patiently(storelink, json_pack("{s:s}", "ask", "page"), on_answer, NULL, token);
+}
+
+static void test_who_is_patient_is_asked_for_again_on_the_next_connection(void **state)
+{
+    start();
+    assert_true(ask_patiently(1) && ask(2));
+    until(n_questions == 2);
+    hang_up();
+    until(n_questions == 3);
+    assert_string_equal(told, "2 nothing ");
+    assert_string_equal(json_string_value(json_object_get(questions[2], "ask")), "page");
+    answer(2, "\"ok\":true");
+    until(strstr(told, "1 ok "));
+    assert_string_equal(told, "2 nothing 1 ok ");
+}
+
+static void test_who_is_patient_may_ask_before_there_is_a_connection(void **state)
+{
+    assert_true(ask_patiently(1));
+    start();
+    until(n_questions == 1);
+    answer(0, "\"ok\":true");
+    until(*told);
+    assert_string_equal(told, "1 ok ");
+}
+
+static void test_who_is_patient_asks_again_what_the_store_cannot_do_just_now(void **state)
+{
+    start();
+    assert_true(ask_patiently(1));
+    until(n_questions == 1);
+    answer(0, "\"error\":\"unavailable\"");
+    until(n_questions == 2);
+    answer(1, "\"ok\":true");
+    until(*told);
+    assert_string_equal(told, "1 ok ");
+}
+
+static void test_patience_ends_when_no_store_has_answered_for_a_while(void **state)
+{
+    uint64_t then = monotonic_ms();
+
+    evconnlistener_free(listener);
+    listener = NULL;
+    storelink_start(storelink);
+    assert_true(ask_patiently(1));
+    until(*told);
+    assert_string_equal(told, "1 nothing ");
+    assert_in_range(monotonic_ms() - then, ANSWER_MS, ANSWER_MS + 3000);
+}
+
+static void test_patience_lasts_as_long_as_stores_answer(void **state)
+{
+    uint64_t then = monotonic_ms();
+    unsigned n = 0;
+
+    start();
+    for (unsigned i = 0; i < 3 * ASKED_MAX; i++)
+        assert_true(ask_patiently(i));
+    until(n_questions == ASKED_MAX);
+    while (n_questions <
+           3 * ASKED_MAX) { /* one answer each 100 ms: the last waits for longer than anybody else may */
+        uint64_t next = monotonic_ms() + 100;
+
+        answer(n++, "\"ok\":true");
+        until(monotonic_ms() >= next);
+    }
+    assert_true(monotonic_ms() - then > 2 * ANSWER_MS);
+    assert_null(strstr(told, "nothing"));
 }
 
 static void test_it_can_be_destroyed_with_questions_under_way(void **state)
@@ -371,7 +464,7 @@ int main(void)
         link_test(test_it_says_who_it_is_and_the_secret),
         link_test(test_answers_go_to_whom_they_are_for_in_any_order),
         link_test(test_an_answer_to_nothing_is_passed_over),
-        link_test(test_32_are_under_way_and_the_others_wait),
+        link_test(test_16_are_under_way_and_the_others_wait),
         link_test(test_without_a_store_the_answer_is_no_at_once),
         link_test(test_who_asks_a_store_that_goes_hears_so_at_once),
         link_test(test_it_connects_again_and_goes_on),
@@ -383,6 +476,12 @@ int main(void)
         link_test(test_a_line_without_end_costs_the_connection_alone),
         link_test(test_the_next_store_is_tried),
         link_test(test_an_answer_may_set_off_the_next_question),
+        link_test(test_passwords_and_pages_have_shares_of_their_own),
+        link_test(test_who_is_patient_is_asked_for_again_on_the_next_connection),
+        link_test(test_who_is_patient_may_ask_before_there_is_a_connection),
+        link_test(test_who_is_patient_asks_again_what_the_store_cannot_do_just_now),
+        link_test(test_patience_ends_when_no_store_has_answered_for_a_while),
+        link_test(test_patience_lasts_as_long_as_stores_answer),
         link_test(test_it_can_be_destroyed_with_questions_under_way),
     };
 

@@ -14,7 +14,10 @@
 #define LOG_IN \
     "\"ask\":\"log-in\",\"name\":\"alice\",\"password\":\"correct horse\",\"address\":\"192.0.2.1\""
 
-static struct asker asker, other;
+#define READ "\"ask\":\"read\",\"name\":\"bob\",\"account\":\"8\",\"until\":\"%s\""
+#define NEVER "9223372036854775807"
+
+static struct asker asker, other, third;
 
 static bool has(const char *line, const char *part)
 {
@@ -66,6 +69,11 @@ static void test_who_does_not_is_closed(void **state)
         assert_string_equal(asker_ask(&asker, "%s", hellos[i]), "{\"error\":\"bad-secret\"}");
         asker_await_end(&asker);
     }
+    assert_true(store_logged(0, "gateway=g1 reason=bad-secret"));
+    asker_connect(&asker, 0);
+    asker_ask(&asker, "{\"hello\":\"\\u001b[2Jx reason=none 1234567890123456789\"}");
+    asker_await_end(&asker);
+    assert_true(store_logged(0, "gateway=\"\\x1b[2Jx reason=none 12345678901234\" reason=bad-secret"));
     assert_false(store_logged(0, "sesam"));
 }
 
@@ -243,6 +251,104 @@ static void test_a_full_queue_is_unavailable_at_once(void **state)
     asker_close(&asker);
 }
 
+/* Asks for reads that are never due; when this returns, all of them were tried and wait. */
+static void wait_for_nothing(struct asker *waiting, int count)
+{
+    for (int i = 1; i <= count; i++)
+        asker_send(waiting, "{\"id\":%d," READ "}", i, NEVER);
+    for (int i = 0; i < 8; i++)
+        expect(asker_ask(&other, "{\"id\":1," EVENTS "}"), "\"ok\":true");
+}
+
+static void test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s(void **state)
+{
+    int64_t began, asked;
+
+    asker_start_store(0);
+    asker_open(&asker, 0);
+    asker_open(&third, 0);
+    asker_open(&other, 0);
+    began = clock_now();
+    for (int i = 1; i <= 20; i++) {
+        asker_send(&asker, "{\"id\":%d," READ "}", i, NEVER);
+        asker_send(&third, "{\"id\":%d," READ "}", i, NEVER);
+    }
+    while (clock_now() - began < 2000) {
+        asked = clock_now();
+        expect(asker_ask(&other, "{\"id\":1," EVENTS "}"), "\"ok\":true");
+        assert_true(clock_now() - asked < 1000);
+    }
+    for (int i = 1; i <= 20; i++) {
+        expect(asker_line(&asker), "unavailable");
+        assert_in_range(clock_now() - began, 3500, 4900);
+        expect(asker_line(&third), "unavailable");
+    }
+    asker_close(&asker);
+    asker_close(&third);
+    asker_close(&other);
+}
+
+static void test_a_read_that_waits_is_answered_when_it_is_stored(void **state)
+{
+    char until[32];
+    int64_t stored;
+
+    asker_start_store(0);
+    asker_open(&asker, 0);
+    asker_open(&other, 0);
+    snprintf(until, sizeof until, "%s", sql("select max(position) + 5 from cursors"));
+    asker_send(&asker, "{\"id\":1," READ "}", until);
+    wait_for_nothing(&asker, 3); /* so that the first was tried, too */
+    sql("update cursors set position = %s", until);
+    stored = clock_now();
+    assert_string_equal(asker_line(&asker), "{\"ok\":true,\"unread\":0,\"id\":1}");
+    assert_true(clock_now() - stored < 2000);
+    asker_close(&asker);
+    asker_close(&other);
+}
+
+static void test_of_reads_that_wait_the_65th_is_unavailable_at_once(void **state)
+{
+    int64_t began;
+
+    asker_start_store(0);
+    asker_open(&asker, 0);
+    asker_open(&third, 0);
+    asker_open(&other, 0);
+    began = clock_now();
+    wait_for_nothing(&asker, 32);
+    wait_for_nothing(&third, 32);
+    for (int i = 2; i <= 10; i++)
+        expect(asker_ask(&other, "{\"id\":2," READ "}", NEVER), "unavailable");
+    assert_true(clock_now() - began < 3500);
+    for (int i = 1; i <= 32; i++) {
+        expect(asker_line(&asker), "unavailable");
+        expect(asker_line(&third), "unavailable");
+    }
+    assert_true(clock_now() - began > 3500);
+    asker_send(&other, "{\"id\":3," READ "}", NEVER); /* there is room again */
+    expect(asker_ask(&other, "{\"id\":4," EVENTS "}"), "\"id\":4");
+    asker_close(&asker);
+    asker_close(&third);
+    asker_close(&other);
+}
+
+static void test_the_store_ends_within_2_s_with_reads_that_wait(void **state)
+{
+    int64_t asked;
+
+    asker_start_store(0);
+    asker_open(&asker, 0);
+    asker_open(&other, 0);
+    wait_for_nothing(&asker, 32);
+    asked = clock_now();
+    store_signal(0, SIGTERM);
+    assert_int_equal(store_wait(0), 0);
+    assert_true(clock_now() - asked < 2000);
+    asker_await_end(&asker);
+    asker_close(&other);
+}
+
 static void test_the_store_ends_within_2_s_with_requests_under_way(void **state)
 {
     int64_t asked;
@@ -304,6 +410,10 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_frozen_postgresql_is_unavailable_within_5_s_and_then_answers_again),
         STORE_TEST(test_a_lost_connection_to_postgresql_is_not_seen_by_who_asks_next),
         STORE_TEST(test_a_full_queue_is_unavailable_at_once),
+        STORE_TEST(test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s),
+        STORE_TEST(test_a_read_that_waits_is_answered_when_it_is_stored),
+        STORE_TEST(test_of_reads_that_wait_the_65th_is_unavailable_at_once),
+        STORE_TEST(test_the_store_ends_within_2_s_with_reads_that_wait),
         STORE_TEST(test_the_store_ends_within_2_s_with_requests_under_way),
         STORE_TEST(test_who_goes_with_a_request_under_way_takes_nobody_along),
         STORE_TEST(test_a_port_that_is_taken_stops_the_start),
