@@ -1,5 +1,6 @@
 """hubbub: a private installation of the real programs, and clients that speak to it over sockets."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import time
 
@@ -147,6 +149,25 @@ class Hubbub:
             wait_for(same, seconds, query)
         except Failure:
             raise AssertionError(f"{query}\n  answers {seen[0]!r}\n  and not {answer!r}") from None
+
+
+    @contextlib.contextmanager
+    def behind(self):
+        """Nothing more is stored as long as this lasts: somebody has locked the cursors."""
+        held = "FROM pg_stat_activity a LEFT JOIN pg_locks l USING (pid) WHERE a.application_name = 'behind'"
+        lock = subprocess.Popen(["psql", "-qX", self.postgres.url("postgres"), "-c",
+                                 "BEGIN; LOCK TABLE cursors IN EXCLUSIVE MODE; SELECT pg_sleep(600)"],
+                                env={**os.environ, "PGAPPNAME": "behind"}, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.wait_sql(f"SELECT count(*) {held} AND l.relation = 'cursors'::regclass AND l.granted", "1")
+            yield
+        finally:
+            # Without psql the backend would go on sleeping, and keep its lock.
+            lock.kill()
+            lock.wait()
+            self.sql(f"SELECT pg_terminate_backend(pid) {held}")
+            self.wait_sql(f"SELECT count(*) {held}", "0")
 
 
 class Client:

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import time
 import uuid
 
@@ -151,12 +150,7 @@ def test_what_was_said_a_moment_ago_is_there_though_the_store_is_behind(own_hubb
     direct(alice, "bob", "d1")
     trim(own_hubbub, "moment", old[-1])
     own_hubbub.wait_sql("SELECT count(*) FROM directs", "1")
-    lock = subprocess.Popen(["psql", "-qX", own_hubbub.postgres.url("postgres"), "-c",
-                             "BEGIN; LOCK TABLE cursors IN EXCLUSIVE MODE; SELECT pg_sleep(60)"],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        own_hubbub.wait_sql("SELECT count(*) FROM pg_locks WHERE relation = 'cursors'::regclass AND mode = "
-                            "'ExclusiveLock'", "1")
+    with own_hubbub.behind():
         new = say(alice, "three", "four")
         alice.send({"type": "join", "room": "fresh"})
         alice.expect(type="entered")
@@ -174,9 +168,11 @@ def test_what_was_said_a_moment_ago_is_there_though_the_store_is_behind(own_hubb
             other = "bob" if client is alice else "alice"
             assert page(client, **{"with": other}) == (["d1", "d2"], False)
             assert page(client, **{"with": other, "limit": 1}) == (["d2"], True)
-    finally:
-        lock.kill()
-        lock.wait()
+    own_hubbub.wait_sql("SELECT count(*) FROM messages", "7")
+    for client in (alice, bob):
+        assert page(client) == (["one", "two", "three", "four"], False)
+        other = "bob" if client is alice else "alice"
+        assert page(client, **{"with": other}) == (["d1", "d2"], False)
 
 
 def test_recent_history_needs_no_store_and_old_history_says_so(own_hubbub):
