@@ -137,11 +137,13 @@ class Hand:
     def note_pastless(self, gateway, seconds=0):
         self.pastless.append((gateway, time.time() - 1, time.time() + seconds + PAST_BACK))
 
+    def may_lack_stores(self, gateway, at):
+        """True if the stores may not have answered this gateway then."""
+        return any(who in (None, gateway) and begin <= at <= end for who, begin, end in self.pastless)
+
     def may_lack_past(self, gateway, at):
-        """True if a gap that this gateway told of then may be: the log began late, and the stores may not have
-        answered."""
-        return self.first_trim is not None and self.first_trim <= at and any(
-            who in (None, gateway) and begin <= at <= end for who, begin, end in self.pastless)
+        """True if a gap that it told of then may be: the log began late, too."""
+        return self.first_trim is not None and self.first_trim <= at and self.may_lack_stores(gateway, at)
 
     # Parts
 

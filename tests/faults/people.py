@@ -90,6 +90,7 @@ class Person:
         self.addressees = []                # names of accounts
         self.away = 0                       # seconds until one comes back
         self.going = False                  # has said goodbye
+        self.staying = False                # goes away no more
         self.writer = None          # while connected
         self.in_place = False       # logged in, and in all of its rooms
         self.said = 0
@@ -156,7 +157,7 @@ class Person:
                 self.turn()
 
     def may_go(self):
-        return self.password and self.in_place and not self.silent
+        return self.password and self.in_place and not self.silent and not self.staying
 
     def go(self):
         """Is away for some time, with a goodbye or without."""

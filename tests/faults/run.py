@@ -99,6 +99,8 @@ class Run:
 
     def settle(self):
         """Everything runs; everybody comes back, and is given an answer to everything."""
+        for one in self.people:
+            one.staying = True
         self.installation.flow()
         self.hand.wait_ready()
         self.hand.tell("everything runs; waiting until all is answered")
@@ -145,9 +147,10 @@ class Run:
         if rows:
             self.problems += [f"audit: {line}" for line in rows.split("\n")[:10]]
         for number, gateway in enumerate(self.installation.gateways, 1):
-            gaps = re.findall(r".*event=gap.*", gateway.all_logs())
-            gaps = [line for line in gaps if not self.hand.may_lack_past(f"g{number}", logged_at(line))]
-            self.problems += [f"{gateway.name} told of a gap that need not be: {line}" for line in gaps[:5]]
+            for event, may_be in (("gap", self.hand.may_lack_past), ("handover_failed", self.hand.may_lack_stores)):
+                lines = [line for line in re.findall(f".* event={event} .*", gateway.all_logs())
+                         if not may_be(f"g{number}", logged_at(line))]
+                self.problems += [f"{gateway.name} told of what need not be missing: {line}" for line in lines[:5]]
 
     def end(self):
         installation = self.installation
