@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <sodium.h>
 
@@ -13,6 +15,7 @@
 #include "log.h"
 #include "name.h"
 #include "roster.h"
+#include "seldom.h"
 
 #define SESSION_BYTES 128
 #define ADDRESS_BYTES 64
@@ -23,6 +26,8 @@
 struct accounts {
     const struct settings *settings;
     struct attempts *attempts;
+    pthread_mutex_t lock; /* of `refused` */
+    struct seldom refused;
     char nobody[crypto_pwhash_STRBYTES]; /* a hash of no password: who is unknown takes as long as who is not
                                           */
 };
@@ -89,6 +94,7 @@ struct accounts *accounts_create(const struct settings *settings)
         return NULL;
     accounts->settings = settings;
     accounts->attempts = attempts_create();
+    pthread_mutex_init(&accounts->lock, NULL);
     randombytes_buf(noise, sizeof noise);
     sodium_bin2hex(password, sizeof password, noise, sizeof noise);
     if (accounts->attempts && make_hash(settings, password, accounts->nobody))
@@ -102,6 +108,7 @@ void accounts_destroy(struct accounts *accounts)
     if (!accounts)
         return;
     attempts_destroy(accounts->attempts);
+    pthread_mutex_destroy(&accounts->lock);
     free(accounts);
 }
 
@@ -162,10 +169,19 @@ static json_t *answer_account(int64_t number)
     return answer;
 }
 
-/* What is said to who is not right. */
-static json_t *answer_verdict(enum verdict verdict)
+/* The answer to who may be guessing a password.  A line a second tells of it: guesses are to fill no disk. */
+static json_t *refuse(struct accounts *accounts, const char *event, const struct asked *asked,
+                      const char *reason)
 {
-    return ask_error(verdict == WRONG ? "auth-failed" : "unavailable");
+    unsigned long more;
+    unsigned count;
+
+    pthread_mutex_lock(&accounts->lock);
+    count = seldom_count(&accounts->refused, (uint64_t)wait_now(), &more);
+    pthread_mutex_unlock(&accounts->lock);
+    log_write(count == 1 ? LOG_INFO : LOG_DEBUG, event, "name=%s address=%s reason=%s more=%lu", asked->name,
+              asked->address, reason, more);
+    return ask_error(reason);
 }
 
 /* PostgreSQL --------------------------------------------------------------------------------------------- */
@@ -288,15 +304,31 @@ static enum verdict tell_register(struct worker *worker, const char *name, const
     return verdict;
 }
 
+/* Takes a registration back that came to nothing; its session goes on as a guest's. */
+static void take_back(struct worker *worker, const char *name)
+{
+    redisReply *reply = NULL;
+
+    if (worker_reach_redis(worker))
+        reply = link_call(&worker->link, "HDEL hubbub:{0}:accounts %s", name);
+    if (!reply || reply->type == REDIS_REPLY_ERROR)
+        roster_want();
+    freeReplyObject(reply);
+}
+
 static enum verdict tell_forget(struct worker *worker, const char *name)
 {
     enum verdict verdict = TROUBLE;
+    struct timespec now;
     bool maybe;
 
+    clock_gettime(CLOCK_REALTIME, &now);
     if (worker_reach_redis(worker))
-        verdict =
-            tell_redis(worker, link_call(&worker->link, "FCALL %s 1 hubbub:{0} %s", FUNCTION("forget"), name),
-                       "forget", &maybe);
+        verdict = tell_redis(worker,
+                             link_call(&worker->link, "FCALL %s 1 hubbub:{0} %s %lld %ld", FUNCTION("forget"),
+                                       name, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                       worker->settings->notice_max),
+                             "forget", &maybe);
     if (verdict != RIGHT)
         roster_want();
     return verdict;
@@ -323,24 +355,29 @@ static bool prepare(struct worker *worker, const char *name, int64_t *number, bo
     return true;
 }
 
-/* Within the transaction: first in Redis, then here.  WRONG: the session does not hold the name. */
-static enum verdict enter(struct worker *worker, const char *name, const char *session, const char *hash,
-                          int64_t number)
+/*
+ * Within the transaction: first in Redis, then here.  WRONG: the session does not hold the name.  The row may
+ * be a new one; it is made last, for ingest, which may need it too, waits for our transaction.
+ */
+static enum verdict enter(struct worker *worker, const char *name, const char *shown, const char *session,
+                          const char *hash, int64_t number)
 {
     enum verdict verdict = tell_register(worker, name, session, number);
 
     if (verdict != RIGHT)
         return verdict;
     if (change(worker,
-               "update users set password_hash = $2, account = $3, registered_at = now() where name_key = $1",
-               TEXTS(name, hash), number) == 1) {
+               "insert into users (name_key, name, password_hash, account, registered_at)"
+               " values ($1, $2, $3, $4, now()) on conflict (name_key) do update set password_hash = $3,"
+               " account = $4, registered_at = now()",
+               TEXTS(name, shown, hash), number) == 1) {
         if (run(worker, "commit", NULL, 0, NULL))
             return RIGHT;
         roster_want(); /* nobody knows */
         return TROUBLE;
     }
     if (database_is_up(worker->database))
-        tell_forget(worker, name); /* the name's lock is still ours */
+        take_back(worker, name); /* the name's lock is still ours */
     else
         roster_want();
     return TROUBLE;
@@ -356,17 +393,14 @@ static enum verdict become(struct worker *worker, const char *name, const char *
     enum verdict verdict = TROUBLE;
     bool is_account = false;
 
-    /* In a statement of its own: ingest, which may make the same row, would wait for our transaction. */
-    if (!run(worker, "insert into users (name_key, name) values ($1, $2) on conflict do nothing",
-             TEXTS(name, shown), 0, NULL) ||
-        !run(worker, "begin", NULL, 0, NULL))
+    if (!run(worker, "begin", NULL, 0, NULL))
         return TROUBLE;
     if (prepare(worker, name, number, &is_account)) {
         if (is_account) {
             *number = 0;
             verdict = RIGHT;
         } else {
-            verdict = enter(worker, name, session, hash, *number);
+            verdict = enter(worker, name, shown, session, hash, *number);
         }
     }
     if (verdict != RIGHT || is_account)
@@ -429,12 +463,13 @@ json_t *accounts_log_in(struct worker *worker, const json_t *request)
     if (!understand(request, &asked))
         return ask_error("bad-request");
     if (!attempts_take(attempts, asked.address, asked.name, wait_now()))
-        return ask_error("rate-limited");
+        return refuse(worker->accounts, "login_refused", &asked, "rate-limited");
     verdict = check(worker, &asked, &account);
-    if (verdict != WRONG)
-        attempts_return(attempts, asked.address, asked.name);
-    if (verdict != RIGHT)
-        return answer_verdict(verdict);
+    if (verdict == WRONG)
+        return refuse(worker->accounts, "login_refused", &asked, "auth-failed");
+    attempts_return(attempts, asked.address, asked.name);
+    if (verdict == TROUBLE)
+        return ask_error("unavailable");
     keep_up(worker, &asked, &account);
     return welcome(worker, &asked, &account);
 }
@@ -500,11 +535,12 @@ json_t *accounts_register(struct worker *worker, const json_t *request)
         (json_object_get(request, "old") && !text_of(request, "old", PASSWORD_MAX)))
         return ask_error("bad-request");
     if (!attempts_take(attempts, asked.address, asked.name, wait_now()))
-        return ask_error("rate-limited");
+        return refuse(worker->accounts, "registration_refused", &asked, "rate-limited");
     verdict = enrol(worker, &asked, request, &number);
-    if (verdict != WRONG)
-        attempts_return(attempts, asked.address, asked.name);
-    return verdict == RIGHT ? answer_account(number) : answer_verdict(verdict);
+    if (verdict == WRONG)
+        return refuse(worker->accounts, "registration_refused", &asked, "auth-failed");
+    attempts_return(attempts, asked.address, asked.name);
+    return verdict == RIGHT ? answer_account(number) : ask_error("unavailable");
 }
 
 /* For whoever runs the store ------------------------------------------------------------------------------
@@ -549,7 +585,7 @@ enum account_change accounts_forget(struct worker *worker, const char *name)
                      TEXTS(name), 0);
     if (changed < 0)
         return ACCOUNT_FAILED;
-    if (changed == 0)
-        return ACCOUNT_NONE;
-    return tell_forget(worker, name) == RIGHT ? ACCOUNT_CHANGED : ACCOUNT_FAILED;
+    if (tell_forget(worker, name) != RIGHT) /* also if it is none here: one that failed may be repeated */
+        return ACCOUNT_FAILED;
+    return changed > 0 ? ACCOUNT_CHANGED : ACCOUNT_NONE;
 }

@@ -10,13 +10,22 @@
 #include <sodium.h>
 
 #include "accounts.h"
+#include "log.h"
 #include "name.h"
 
 #define LINE_BYTES 512
 
 bool command_is(int argc, char **argv)
 {
-    return argc == 3 && (strcmp(argv[1], "passwd") == 0 || strcmp(argv[1], "forget") == 0);
+    return argc > 1 && (strcmp(argv[1], "passwd") == 0 || strcmp(argv[1], "forget") == 0);
+}
+
+int command_arguments(int argc)
+{
+    if (argc == 3)
+        return -1;
+    fprintf(stderr, "usage: hubbub-store passwd NAME, or hubbub-store forget NAME\n");
+    return 2;
 }
 
 static int fail(const char *what)
@@ -39,33 +48,56 @@ static bool read_line(char line[LINE_BYTES])
     return true;
 }
 
-/*
- * From the terminal without echo, or from whatever else the standard input is.  Who interrupts meanwhile gets
- * his echo back first.
- */
+/* What interrupts who types a password: the echo must be given back first. */
+static const int interrupts[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGTSTP};
+#define INTERRUPTS (sizeof interrupts / sizeof interrupts[0])
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    interrupted = number;
+}
+
+/* From the terminal, without echo.  After an interrupt that does not end us (SIGTSTP) it is to be called
+ * again. */
+static bool read_silently(const char *prompt, char line[LINE_BYTES], const struct termios *before)
+{
+    struct sigaction action = {.sa_handler = on_interrupt}, handlers[INTERRUPTS]; /* no SA_RESTART */
+    struct termios silent = *before;
+    bool read;
+
+    interrupted = 0;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < INTERRUPTS; i++)
+        sigaction(interrupts[i], &action, &handlers[i]);
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    silent.c_lflag |= ECHONL;
+    fprintf(stderr, "%s: ", prompt);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    read = !interrupted && read_line(line);
+    clearerr(stdin);
+    if (interrupted)
+        fputc('\n', stderr);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, before);
+    for (size_t i = 0; i < INTERRUPTS; i++)
+        sigaction(interrupts[i], &handlers[i], NULL);
+    if (interrupted)
+        raise(interrupted);
+    return read;
+}
+
+/* From the terminal without echo, or from whatever else the standard input is. */
 static bool read_password(const char *prompt, char line[LINE_BYTES])
 {
-    struct termios before, silent;
-    sigset_t interrupts, mask;
-    bool is_terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0, read;
+    struct termios before;
+    bool read;
 
-    if (is_terminal) {
-        sigemptyset(&interrupts);
-        sigaddset(&interrupts, SIGINT);
-        sigaddset(&interrupts, SIGQUIT);
-        sigaddset(&interrupts, SIGTSTP);
-        sigprocmask(SIG_BLOCK, &interrupts, &mask);
-        silent = before;
-        silent.c_lflag &= ~(tcflag_t)ECHO;
-        silent.c_lflag |= ECHONL;
-        fprintf(stderr, "%s: ", prompt);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    }
-    read = read_line(line);
-    if (is_terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        sigprocmask(SIG_SETMASK, &mask, NULL);
-    }
+    if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &before) < 0)
+        return read_line(line);
+    do
+        read = read_silently(prompt, line, &before);
+    while (interrupted);
     return read;
 }
 
@@ -77,7 +109,7 @@ static bool ask_password(char password[LINE_BYTES])
 
     if (!read_password("New password", password) || !password_is_good(password) ||
         !text_is_utf8(password, strlen(password))) {
-        fail("a password has 8 to 128 bytes");
+        fail("a password has 8 to 128 bytes of UTF-8");
         return false;
     }
     if (!isatty(STDIN_FILENO))
@@ -89,6 +121,16 @@ static bool ask_password(char password[LINE_BYTES])
     return same;
 }
 
+/* Why it failed was said; where it would work is a guess, since nothing answers here. */
+static int fail_to_reach(const char *what, const char *command)
+{
+    fprintf(stderr,
+            "hubbub-store: %s cannot be reached from here. Under make up: make %s NAME=...; in containers: "
+            "docker compose exec store hubbub-store %s NAME\n",
+            what, command, command);
+    return 1;
+}
+
 static int say(const char *name, enum account_change change, bool forgotten)
 {
     if (change == ACCOUNT_FAILED)
@@ -97,19 +139,39 @@ static int say(const char *name, enum account_change change, bool forgotten)
         fprintf(stderr, "hubbub-store: %s is no account\n", name);
         return 1;
     }
-    if (forgotten)
+    if (forgotten) {
+        log_info("account_forgotten", "name=%s", name);
         printf("%s is a guest's name again\n", name);
-    else
+    } else {
+        log_info("password_set", "name=%s", name);
         printf(change == ACCOUNT_MADE ? "%s is an account now\n" : "the password of %s was changed\n", name);
+    }
     return 0;
+}
+
+/* Does it; the exit status. */
+static int do_it(struct worker *worker, bool forgets, const char *name, const char *shown,
+                 const char *password)
+{
+    const char *command = forgets ? "forget" : "passwd";
+    enum account_change change;
+
+    if (!worker_reach_database(worker)) {
+        fprintf(stderr, "hubbub-store: HUBBUB_POSTGRES_URL: %s\n", database_error(worker->database));
+        return fail_to_reach("PostgreSQL", command);
+    }
+    change = forgets ? accounts_forget(worker, name) : accounts_set(worker, name, shown, password);
+    if (change == ACCOUNT_FAILED && worker->link.backoff.failures > 0)
+        return fail_to_reach("Redis", command);
+    return say(name, change, forgets);
 }
 
 int command_run(char **argv, const struct settings *settings)
 {
     bool forgets = strcmp(argv[1], "forget") == 0;
     char name[NAME_MAX_BYTES], password[LINE_BYTES];
-    enum account_change change = ACCOUNT_FAILED;
     struct worker worker;
+    int status;
 
     if (!name_fold(argv[2], name))
         return fail("that is no name");
@@ -117,11 +179,8 @@ int command_run(char **argv, const struct settings *settings)
         return 1;
     if (!worker_init(&worker, settings, NULL))
         return fail("out of memory");
-    if (worker_reach_database(&worker))
-        change = forgets ? accounts_forget(&worker, name) : accounts_set(&worker, name, argv[2], password);
-    else
-        fprintf(stderr, "hubbub-store: HUBBUB_POSTGRES_URL: %s\n", database_error(worker.database));
+    status = do_it(&worker, forgets, name, argv[2], password);
     sodium_memzero(password, sizeof password);
     worker_finish(&worker);
-    return say(name, change, forgets);
+    return status;
 }

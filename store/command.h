@@ -10,8 +10,11 @@
 
 #include "settings.h"
 
-/* True if the arguments are one of the two. */
+/* True if the first argument is one of the two. */
 bool command_is(int argc, char **argv);
+
+/* Then: -1 if there are as many as it takes; else it says the use, and returns the exit status. */
+int command_arguments(int argc);
 
 /* Does it; the exit status.  Says on the standard output or error what came of it. */
 int command_run(char **argv, const struct settings *settings);

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
     PQconninfoOption *uri;
     int status;
 
-    status = command_is(argc, argv) ? -1 : settings_arguments(PROGRAM_STORE, argc, argv);
+    status = command_is(argc, argv) ? command_arguments(argc) : settings_arguments(PROGRAM_STORE, argc, argv);
     if (status >= 0)
         return status;
     if (!settings_init(&settings, environ, error, sizeof error)) {

@@ -2,8 +2,10 @@
 
 import itertools
 import os
+import pty
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -279,3 +281,41 @@ def test_the_times_of_accounts_and_sessions_are_kept(own_hubbub):
     own_hubbub.gateways[1].kill(signal.SIGKILL)
     client.expect_closed()
     own_hubbub.wait_sql("SELECT count(*) FROM sessions WHERE disconnected_at IS NULL", "0", 40)
+
+
+def test_a_logged_in_account_that_is_forgotten_is_closed_and_its_name_is_free(hubbub):
+    sender, owner = hubbub.json("forget-sender", 2), hubbub.json("Gone")
+    assert register(owner)["type"] == "registered"
+    sender.send({"type": "direct", "to": "Gone", "data": "for the account", "ref": "before"})
+    sender.expect(type="ack", ref="before")
+    owner.expect(type="direct", data="for the account")
+    status, said = tool(hubbub, "forget", "gone")
+    assert status == 0, said
+    owner.expect_error("replaced")
+    owner.expect_closed()
+    guest = hubbub.json("Gone", 2)
+    sender.send({"type": "direct", "to": "Gone", "data": "for the guest", "ref": "after"})
+    sender.expect(type="ack", ref="after")
+    guest.expect(type="direct", data="for the guest")
+    guest.send({"type": "history", "with": "forget-sender", "ref": "past"})
+    assert [one["data"] for one in guest.expect(type="history", ref="past")["messages"]] == ["for the guest"]
+    assert [one["data"] for one in guest.has(type="direct")] == ["for the guest"]
+    leave(guest, sender)
+
+
+def test_who_interrupts_while_a_password_is_typed_ends_it_and_has_the_echo_back(hubbub):
+    mine, its = pty.openpty()
+    typing = subprocess.Popen([os.path.join(BUILD, "store/hubbub-store"), "passwd", "typist"], stdin=its, stdout=its,
+                              stderr=its, start_new_session=True, env={**os.environ, **hubbub.store.settings},
+                              preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)))  # its terminal
+    try:
+        wait_for(lambda: not termios.tcgetattr(its)[3] & termios.ECHO, 20, "a password may be typed")
+        os.write(mine, b"half a passw\x03")
+        assert typing.wait(20) == -signal.SIGINT
+        assert termios.tcgetattr(its)[3] & termios.ECHO
+    finally:
+        typing.kill()
+        typing.wait()
+        os.close(mine)
+        os.close(its)
+    assert hubbub.sql("SELECT count(*) FROM users WHERE name_key = 'typist'") == "0"

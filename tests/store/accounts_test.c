@@ -116,6 +116,7 @@ static void test_a_name_becomes_an_account_and_logs_in(void **state)
     snprintf(wanted, sizeof wanted, "\"account\":\"%s\",\"unread\":0,\"stored\":\"", number);
     expect(log_in("alice", PASSWORD), wanted);
     expect(log_in("alice", "another password"), "auth-failed");
+    await_log(0, "event=login_refused name=alice address=192.0.2.1 reason=auth-failed more=0");
     expect(log_in("bob", PASSWORD), "auth-failed");
     asker_close(&asker);
 }
@@ -169,6 +170,7 @@ static void test_a_session_that_does_not_hold_the_name_registers_nothing(void **
     hold("alice", "g2-b-9");
     expect(enrol("alice", PASSWORD, ""), "unavailable");
     assert_string_equal(listed("alice"), "");
+    assert_int_equal(redis_number("HEXISTS hubbub:{0}:names alice"), 1); /* the guest goes on */
     assert_string_equal(sql("select count(*) from users where account is not null"), "0");
     assert_string_equal(sql("select count(*) from pg_stat_activity where state like 'idle in%%'"), "0");
     asker_close(&asker);
@@ -361,7 +363,7 @@ static void test_a_registration_that_postgresql_refuses_leaves_no_name_locked(vo
 {
     start();
     sql("create function refuse() returns trigger language plpgsql as"
-        " 'begin raise exception ''no''; end'; create trigger refuse before update on users"
+        " 'begin raise exception ''no''; end'; create trigger refuse before insert or update on users"
         " for each row when (new.account is not null) execute function refuse()");
     hold("alice", SESSION);
     expect(enrol("alice", PASSWORD, ""), "unavailable");
@@ -418,16 +420,28 @@ static void test_a_full_redis_holds_up_no_ingest_for_its_list(void **state)
     await_listed("bob", "7");
 }
 
-/* Runs hubbub-store with these arguments and `input`; its status. */
-static int run(const char *arguments, const char *input)
+static char said[4096]; /* by the last run, on its standard error */
+
+/* Runs hubbub-store with these arguments and `input`, and more of an environment; its status. */
+static int run_with(const char *environment, const char *arguments, const char *input)
 {
     char line[1024];
+    FILE *errors;
 
     snprintf(line, sizeof line,
              "printf '%%s\\n' '%s' | HUBBUB_REDIS_URL=redis://127.0.0.1:$TEST_REDIS_PORT"
-             " HUBBUB_POSTGRES_URL=$TEST_POSTGRES_STORE_URL '%s' %s >/dev/null",
-             input, store_path, arguments);
-    return system(line) >> 8;
+             " HUBBUB_POSTGRES_URL=$TEST_POSTGRES_STORE_URL %s '%s' %s 2>&1 >/dev/null",
+             input, environment, store_path, arguments);
+    errors = popen(line, "r");
+    if (!errors)
+        give_up("there is no shell");
+    said[fread(said, 1, sizeof said - 1, errors)] = '\0';
+    return pclose(errors) >> 8;
+}
+
+static int run(const char *arguments, const char *input)
+{
+    return run_with("", arguments, input);
 }
 
 static void test_passwd_makes_an_account_and_changes_a_password(void **state)
@@ -443,8 +457,80 @@ static void test_passwd_makes_an_account_and_changes_a_password(void **state)
     expect(log_in("alice", PASSWORD), "auth-failed");
     expect(log_in("alice", "another password"), "\"ok\":true");
     assert_string_equal(sql("select name || ' ' || account from users"), number);
+    expect(said, "event=password_set name=alice");
     assert_int_equal(run("passwd alice", "short"), 1);
+    assert_int_equal(run("passwd alice", "no \xff UTF-8"), 1);
+    expect(said, "8 to 128 bytes of UTF-8");
     assert_int_equal(run("passwd 'a b'", PASSWORD), 1);
+    asker_close(&asker);
+}
+
+static void test_a_command_with_another_number_of_names_says_its_use(void **state)
+{
+    static const char *const wrong[] = {"passwd", "passwd alice bob", "forget", "forget alice bob"};
+
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(run(wrong[i], PASSWORD), 2);
+        expect(said, "hubbub-store passwd NAME");
+        assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+    }
+}
+
+static void test_a_command_that_reaches_no_server_changes_nothing_and_says_where_it_would(void **state)
+{
+    start();
+    make_account("alice");
+    assert_int_equal(run_with("HUBBUB_REDIS_URL=redis://127.0.0.1:1", "passwd bob", PASSWORD), 1);
+    expect(said, "make passwd NAME=...; in containers: docker compose exec store hubbub-store passwd NAME");
+    assert_string_equal(sql("select count(*) from users where name_key = 'bob'"), "0");
+    assert_int_equal(run_with("HUBBUB_REDIS_URL=redis://127.0.0.1:1", "forget alice", ""), 1);
+    expect(said, "make forget NAME=...");
+    assert_int_equal(run_with("HUBBUB_POSTGRES_URL=postgresql://127.0.0.1:1/x", "passwd bob", PASSWORD), 1);
+    expect(said, "make passwd NAME=...");
+    expect(log_in("alice", PASSWORD), "\"ok\":true");
+    assert_int_equal(run_with("HUBBUB_REDIS_URL=redis://127.0.0.1:1", "passwd alice", "another " PASSWORD),
+                     0);
+    asker_close(&asker);
+}
+
+static void test_forget_ends_the_session_that_has_the_name(void **state)
+{
+    start();
+    make_account("alice");
+    assert_int_equal(redis_number("HEXISTS hubbub:{0}:names alice"), 1);
+    assert_int_equal(run("forget alice", ""), 0);
+    expect(said, "event=account_forgotten name=alice");
+    assert_int_equal(redis_number("HEXISTS hubbub:{0}:names alice"), 0);
+    asker_close(&asker);
+}
+
+static void test_forget_may_be_repeated_where_redis_was_not_told(void **state)
+{
+    start();
+    freeReplyObject(redis("HSET hubbub:{0}:accounts alice 7"));
+    assert_int_equal(run("forget alice", ""), 1);
+    expect(said, "alice is no account");
+    assert_string_equal(listed("alice"), "");
+    asker_close(&asker);
+}
+
+static void test_refused_log_ins_are_a_line_a_second_with_the_count_of_more(void **state)
+{
+    bool told = false;
+    char line[64];
+
+    start();
+    for (int i = 0; i < 60; i++)
+        expect(log_in("mallory", PASSWORD), i < 10 ? "auth-failed" : "r"); /* the 50 take little time */
+    for (int64_t since = clock_now(); clock_now() - since < 1000;)
+        pause_briefly(); /* the second is over: what was not told is told with the next */
+    log_in("mallory", PASSWORD);
+    await_log(0, "event=login_refused name=mallory address=192.0.2.1 reason=rate-limited more=");
+    for (int more = 10; more <= 60; more++) {
+        snprintf(line, sizeof line, "reason=rate-limited more=%d", more);
+        told |= store_logged(0, line);
+    }
+    assert_true(told);
     asker_close(&asker);
 }
 
@@ -515,6 +601,11 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_wiped_lane_has_its_accounts_before_it_is_open),
         STORE_TEST(test_a_full_redis_holds_up_no_ingest_for_its_list),
         STORE_TEST(test_passwd_makes_an_account_and_changes_a_password),
+        STORE_TEST(test_a_command_with_another_number_of_names_says_its_use),
+        STORE_TEST(test_a_command_that_reaches_no_server_changes_nothing_and_says_where_it_would),
+        STORE_TEST(test_forget_ends_the_session_that_has_the_name),
+        STORE_TEST(test_forget_may_be_repeated_where_redis_was_not_told),
+        STORE_TEST(test_refused_log_ins_are_a_line_a_second_with_the_count_of_more),
         STORE_TEST(test_forget_gives_the_name_back_and_a_later_account_has_another_number),
         STORE_TEST(test_a_password_is_written_down_nowhere),
     };
