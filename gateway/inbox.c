@@ -89,7 +89,7 @@ void inbox_end_turn(struct sessions *sessions)
             continue;
         leave_line(session);
         session->telling = session->sent;
-        if (storelink_ask(sessions->storelink, STORELINK_PAGE, read_request(session, NULL, session->sent),
+        if (storelink_ask(sessions->storelink, STORELINK_READ, read_request(session, NULL, session->sent),
                           on_told, sessions, session->serial)) {
             sessions->telling++;
         } else {
@@ -144,7 +144,7 @@ static void on_read(void *ctx, uint64_t token, const json_t *answer)
 
 void inbox_read(struct session *session, const char *from, event_id until)
 {
-    if (!storelink_ask(session->sessions->storelink, STORELINK_PAGE, read_request(session, from, until),
+    if (!storelink_ask(session->sessions->storelink, STORELINK_READ, read_request(session, from, until),
                        on_read, session->sessions, session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }

@@ -16,7 +16,6 @@
 #include "log.h"
 #include "settings.h"
 
-#define ASKED_MAX 16 /* of a kind, without an answer on the connection: the store takes 32 in all */
 #define WAITING_MAX 2048
 #ifndef ANSWER_MS
 #define ANSWER_MS 5000
@@ -43,6 +42,10 @@ struct question {
     uint64_t token;
     struct question *prev, *next;
 };
+
+/* How many of a kind may be without an answer: the store takes 32 in all. */
+static const size_t shares[STORELINK_KINDS] = {
+    [STORELINK_PASSWORD] = 14, [STORELINK_PAGE] = 14, [STORELINK_READ] = 4};
 
 enum state { STATE_DOWN, STATE_CONNECTING, STATE_GREETING, STATE_UP };
 
@@ -161,7 +164,7 @@ static void send_waiting(struct storelink *storelink)
         return;
     for (int kind = 0; kind < STORELINK_KINDS; kind++) {
         DL_FOREACH_SAFE (storelink->waiting[kind], question, next) {
-            if (storelink->n_asked[kind] == ASKED_MAX)
+            if (storelink->n_asked[kind] == shares[kind])
                 break;
             if (now < question->not_before)
                 continue;

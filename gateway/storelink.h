@@ -28,8 +28,9 @@ struct storelink;
  * NULL: there is none; whether the store has done it is not known. */
 typedef void storelink_fn(void *ctx, uint64_t token, const json_t *answer);
 
-/* Each kind has a share of what may be under way, so that a crowd that logs in does not hold up the past. */
-enum storelink_kind { STORELINK_PASSWORD, STORELINK_PAGE, STORELINK_KINDS };
+/* Each kind has a share of what may be under way, so that neither a crowd that logs in, nor what was read and
+ * is not stored yet, holds up the past. */
+enum storelink_kind { STORELINK_PASSWORD, STORELINK_PAGE, STORELINK_READ, STORELINK_KINDS };
 
 /* NULL: no memory. */
 struct storelink *storelink_create(struct event_base *base, struct evdns_base *dns,

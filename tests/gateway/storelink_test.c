@@ -14,6 +14,7 @@
 #include <event2/listener.h>
 
 #define PATIENCE_MS 10000
+#define ASKED_MAX 14 /* of a kind */
 #define CLIENTS_MAX 16
 
 /* One connection of a gateway, as the store sees it. */
@@ -194,7 +195,7 @@ static void test_an_answer_to_nothing_is_passed_over(void **state)
     assert_true(storelink_is_up(storelink));
 }
 
-static void test_16_are_under_way_and_the_others_wait(void **state)
+static void test_14_of_a_kind_are_under_way_and_the_others_wait(void **state)
 {
     start();
     for (unsigned i = 0; i < 40; i++)
@@ -464,7 +465,7 @@ int main(void)
         link_test(test_it_says_who_it_is_and_the_secret),
         link_test(test_answers_go_to_whom_they_are_for_in_any_order),
         link_test(test_an_answer_to_nothing_is_passed_over),
-        link_test(test_16_are_under_way_and_the_others_wait),
+        link_test(test_14_of_a_kind_are_under_way_and_the_others_wait),
         link_test(test_without_a_store_the_answer_is_no_at_once),
         link_test(test_who_asks_a_store_that_goes_hears_so_at_once),
         link_test(test_it_connects_again_and_goes_on),
