@@ -237,7 +237,8 @@ def test_what_could_not_be_handed_over_is_told_as_missing_and_comes_at_the_next_
     came = {line[len("DM sender "):] for line in client.received if line.startswith("DM ")}
     assert 0 < len(came) < len(texts)
     own_hubbub.store.start()
-    wait_for(lambda: own_hubbub.gateways[0].all_logs().count("event=store_connected") == 2, 20, "the store is back")
+    for gateway in own_hubbub.gateways:
+        wait_for(lambda: gateway.all_logs().count("event=store_connected") == 2, 20, "the store is back")
     direct(sender, "Half", "live")
     client.expect("DM sender live")
     client.send("QUIT")
