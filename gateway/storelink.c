@@ -121,10 +121,12 @@ static void give_up(struct storelink *storelink)
 
     DL_FOREACH_SAFE (storelink->asked, question, next) {
         take_back(storelink, question);
-        if (question->patient)
+        if (question->patient) { /* the next store has as long for it as this one had */
+            question->until = monotonic_ms() + ANSWER_MS;
             enqueue(storelink, question);
-        else
+        } else {
             DL_APPEND(lost, question);
+        }
     }
     for (int kind = 0; kind < STORELINK_KINDS; kind++) {
         DL_FOREACH_SAFE (storelink->waiting[kind], question, next) {

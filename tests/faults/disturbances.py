@@ -29,6 +29,7 @@ LINKS = REDIS_LINKS * 3 + ["s1-redis", "s2-redis", "s1-postgres", "s2-postgres"]
 KINDS = {"kill": 8, "end": 5, "freeze": 6, "cut": 5, "refuse": 3, "stall": 6, "drop": 4, "swallow": 5, "trim": 4,
          "calm": 3}
 PAST = re.compile(r"postgres|s\d|s\d-.*|g\d-s\d")  # what stands between a gateway and the stores' pages
+STORES = ("s1", "s2")
 PAST_BACK = 15.0  # seconds until a gateway has surely found its way to them again
 
 Step = collections.namedtuple("Step", "at kind target seconds detail")
@@ -91,7 +92,7 @@ class Hand:
         self.problems = []
         self.counts = collections.Counter()
         self.first_trim = None   # when the log first began late
-        self.pastless = []       # (gateway or None: all, from, until): when the stores' pages may have been away
+        self.storeless = []      # (gateway, store, from, until): when it may not have answered; None: any
 
     @property
     def now(self):
@@ -131,15 +132,17 @@ class Hand:
             return
         self.counts[step.kind] += 1
         if PAST.fullmatch(step.target):
-            found = re.match(r"g\d", step.target)
-            self.note_pastless(found and found.group(0), step.seconds)
+            self.note_storeless(step.target, step.seconds)
 
-    def note_pastless(self, gateway, seconds=0):
-        self.pastless.append((gateway, time.time() - 1, time.time() + seconds + PAST_BACK))
+    def note_storeless(self, target, seconds=0):
+        gateway, store = re.search(r"g\d", target), re.search(r"s\d", target)
+        self.storeless.append((gateway and gateway.group(0), store and store.group(0), time.time() - 1,
+                               time.time() + seconds + PAST_BACK))
 
     def may_lack_stores(self, gateway, at):
-        """True if the stores may not have answered this gateway then."""
-        return any(who in (None, gateway) and begin <= at <= end for who, begin, end in self.pastless)
+        """True if no store may have answered this gateway then."""
+        return all(any(who in (None, gateway) and which in (None, store) and begin <= at <= end
+                       for who, which, begin, end in self.storeless) for store in STORES)
 
     def may_lack_past(self, gateway, at):
         """True if a gap that it told of then may be: the log began late, too."""
@@ -177,8 +180,8 @@ class Hand:
             return
         part.start(wait=False)
         self.down.discard(name)
-        if PAST.fullmatch(name) or name.startswith("g"):
-            self.note_pastless(name if name.startswith("g") else None)
+        if PAST.fullmatch(name):
+            self.note_storeless(name)
         self.tell(f"  {name} is started")
 
     def processes(self, name):

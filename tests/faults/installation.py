@@ -63,8 +63,9 @@ class Installation(Hubbub):
     def trim(self):
         """Takes out of the log what is stored; returns what stood in the way, if anything did."""
         try:
-            stored = self.postgres.query("SELECT lane, position >> 20, position & 16383 FROM cursors ORDER BY lane")
-            for lane, ms, seq in (line.split("|") for line in stored.split("\n")):
+            stored = self.postgres.query("SELECT lane, position >> 20, position & 16383 FROM cursors "
+                                         "WHERE position > 0 ORDER BY lane")
+            for lane, ms, seq in (line.split("|") for line in stored.split("\n") if line):
                 answer = self.redis.call("FCALL", f"trim_{REVISION}", 1, f"hubbub:{{{lane}}}", f"{ms}-{seq}")
                 if not answer.startswith("*"):
                     return answer

@@ -396,6 +396,17 @@ static void test_who_is_patient_is_asked_for_again_on_the_next_connection(void *
     assert_string_equal(told, "2 nothing 1 ok ");
 }
 
+static void test_who_is_patient_and_asks_a_store_that_is_stuck_is_answered_by_the_next(void **state)
+{
+    start();
+    assert_true(ask_patiently(1));
+    until(n_questions == 2);
+    assert_string_equal(told, "");
+    answer(1, "\"ok\":true");
+    until(*told);
+    assert_string_equal(told, "1 ok ");
+}
+
 static void test_who_is_patient_may_ask_before_there_is_a_connection(void **state)
 {
     assert_true(ask_patiently(1));
@@ -483,6 +494,7 @@ int main(void)
         link_test(test_an_answer_may_set_off_the_next_question),
         link_test(test_passwords_and_pages_have_shares_of_their_own),
         link_test(test_who_is_patient_is_asked_for_again_on_the_next_connection),
+        link_test(test_who_is_patient_and_asks_a_store_that_is_stuck_is_answered_by_the_next),
         link_test(test_who_is_patient_may_ask_before_there_is_a_connection),
         link_test(test_who_is_patient_asks_again_what_the_store_cannot_do_just_now),
         link_test(test_patience_ends_when_no_store_has_answered_for_a_while),
