@@ -21,7 +21,7 @@
 #define ADDRESS_BYTES 64
 
 /* Who changes whether a name is an account; see also ROSTER_SHARE. */
-#define NAME_LOCK "1752523363, hashtext($1)"
+#define NAME_SPACE "1752523363"
 
 struct accounts {
     const struct settings *settings;
@@ -310,7 +310,7 @@ static void take_back(struct worker *worker, const char *name)
     redisReply *reply = NULL;
 
     if (worker_reach_redis(worker))
-        reply = link_call(&worker->link, "HDEL hubbub:{0}:accounts %s", name);
+        reply = link_call(&worker->link, "HDEL " ROSTER_KEY " %s", name);
     if (!reply || reply->type == REDIS_REPLY_ERROR)
         roster_want();
     freeReplyObject(reply);
@@ -334,14 +334,19 @@ static enum verdict tell_forget(struct worker *worker, const char *name)
     return verdict;
 }
 
-/* Within the transaction: waits for whoever else changes this name, then sees what it is and takes a number.
- */
+/* Within the transaction: waits for whoever else changes this name, or makes the list. */
+static bool lock_name(struct worker *worker, const char *name)
+{
+    return run(worker, ROSTER_SHARE, NULL, 0, NULL) &&
+           run(worker, "select pg_advisory_xact_lock(" NAME_SPACE ", hashtext($1))", TEXTS(name), 0, NULL);
+}
+
+/* Within the transaction: locks the name, then sees what it is and takes a number. */
 static bool prepare(struct worker *worker, const char *name, int64_t *number, bool *is_account)
 {
     PGresult *rows;
 
-    if (!run(worker, ROSTER_SHARE, NULL, 0, NULL) ||
-        !run(worker, "select pg_advisory_xact_lock(" NAME_LOCK ")", TEXTS(name), 0, NULL) ||
+    if (!lock_name(worker, name) ||
         !run(worker, "select account is not null from users where name_key = $1", TEXTS(name), 0, &rows))
         return false;
     *is_account = PQntuples(rows) == 1 && PQgetvalue(rows, 0, 0)[0] == 't';
@@ -453,23 +458,39 @@ static json_t *welcome(struct worker *worker, const struct asked *asked, const s
     return answer;
 }
 
+/* A name that is an account in Redis alone is nobody's: somebody who changed it came no further. */
+static void look_for_remains(struct worker *worker, const char *name)
+{
+    redisReply *reply = NULL;
+
+    if (worker_reach_redis(worker))
+        reply = link_call(&worker->link, "HEXISTS " ROSTER_KEY " %s", name);
+    if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1)
+        roster_want();
+    freeReplyObject(reply);
+}
+
 json_t *accounts_log_in(struct worker *worker, const json_t *request)
 {
     struct attempts *attempts = worker->accounts->attempts;
+    struct attempt attempt;
     struct account account;
     struct asked asked;
     enum verdict verdict;
 
     if (!understand(request, &asked))
         return ask_error("bad-request");
-    if (!attempts_take(attempts, asked.address, asked.name, wait_now()))
+    if (!attempts_take(attempts, asked.address, asked.name, wait_now(), &attempt))
         return refuse(worker->accounts, "login_refused", &asked, "rate-limited");
     verdict = check(worker, &asked, &account);
+    if (verdict == WRONG && !account.number)
+        look_for_remains(worker, asked.name);
     if (verdict == WRONG)
         return refuse(worker->accounts, "login_refused", &asked, "auth-failed");
-    attempts_return(attempts, asked.address, asked.name);
+    attempts_return(attempts, &attempt);
     if (verdict == TROUBLE)
         return ask_error("unavailable");
+    attempts_know(attempts, asked.address, asked.name, wait_now());
     keep_up(worker, &asked, &account);
     return welcome(worker, &asked, &account);
 }
@@ -521,25 +542,46 @@ static bool is_session(const char *session)
     return session && strcmp(session, "-") != 0 && !strpbrk(session, " \t\r\n\v\f");
 }
 
+/* Whether Redis says so. */
+static bool holds(struct worker *worker, const char *session, const char *name)
+{
+    redisReply *reply = NULL;
+    const char *held = NULL;
+    size_t len = strlen(session);
+
+    if (worker_reach_redis(worker))
+        reply = link_call(&worker->link, "HGET hubbub:{0}:names %s", name);
+    if (reply && reply->type == REDIS_REPLY_STRING) /* INCARNATION SESSION KEYDIGEST */
+        held = strchr(reply->str, ' ');
+    if (held && (strncmp(held + 1, session, len) != 0 || held[1 + len] != ' '))
+        held = NULL;
+    freeReplyObject(reply);
+    return held != NULL;
+}
+
 json_t *accounts_register(struct worker *worker, const json_t *request)
 {
     struct attempts *attempts = worker->accounts->attempts;
+    const char *session = text_of(request, "session", SESSION_BYTES);
     const char *shown = text_of(request, "shown", NAME_MAX_BYTES - 1);
     char folded[NAME_MAX_BYTES];
+    struct attempt attempt;
     enum verdict verdict;
     struct asked asked;
     int64_t number = 0;
 
     if (!understand(request, &asked) || !shown || !name_fold(shown, folded) ||
-        strcmp(folded, asked.name) != 0 || !is_session(text_of(request, "session", SESSION_BYTES)) ||
+        strcmp(folded, asked.name) != 0 || !is_session(session) ||
         (json_object_get(request, "old") && !text_of(request, "old", PASSWORD_MAX)))
         return ask_error("bad-request");
-    if (!attempts_take(attempts, asked.address, asked.name, wait_now()))
+    /* What strangers guess about a name is nothing to whoever has it. */
+    if (!attempts_take(attempts, asked.address, holds(worker, session, asked.name) ? NULL : asked.name,
+                       wait_now(), &attempt))
         return refuse(worker->accounts, "registration_refused", &asked, "rate-limited");
     verdict = enrol(worker, &asked, request, &number);
     if (verdict == WRONG)
         return refuse(worker->accounts, "registration_refused", &asked, "auth-failed");
-    attempts_return(attempts, asked.address, asked.name);
+    attempts_return(attempts, &attempt);
     return verdict == RIGHT ? answer_account(number) : ask_error("unavailable");
 }
 
@@ -569,23 +611,64 @@ enum account_change accounts_set(struct worker *worker, const char *name, const 
     return ACCOUNT_FAILED;
 }
 
-enum account_change accounts_forget(struct worker *worker, const char *name)
+/*
+ * Commits, and begins a transaction to which the locks pass without a gap, for they are to last until Redis
+ * was told: in one message, so that whoever stops at any point holds them in a transaction, which PostgreSQL
+ * ends when it is idle for 5 s.
+ */
+static bool commit_and_stay(struct worker *worker, const char *name)
+{
+    char sql[512];
+    PGresult *rows;
+    int hash;
+
+    if (!run(worker, "select hashtext($1)", TEXTS(name), 0, &rows))
+        return false;
+    hash = atoi(PQgetvalue(rows, 0, 0));
+    PQclear(rows);
+    snprintf(sql, sizeof sql,
+             "select pg_advisory_lock_shared(" ROSTER_LOCK "), pg_advisory_lock(" NAME_SPACE ", %1$d);"
+             "commit; begin;"
+             "select pg_advisory_xact_lock_shared(" ROSTER_LOCK "), pg_advisory_xact_lock(" NAME_SPACE
+             ", %1$d); "
+             "select pg_advisory_unlock_shared(" ROSTER_LOCK "), pg_advisory_unlock(" NAME_SPACE ", %1$d)",
+             hash);
+    if (run(worker, sql, NULL, 0, NULL))
+        return true;
+    database_close(worker->database); /* the session's locks, too */
+    return false;
+}
+
+/* Within a transaction, which has then ended; as accounts_forget. */
+static enum account_change forget(struct worker *worker, const char *name)
 {
     int changed;
 
-    if (!worker_reach_redis(worker)) /* before it is too late */
-        return ACCOUNT_FAILED;
-    /* The session's locks, for they are to last beyond the change. */
-    if (!run(worker, "select pg_advisory_lock_shared(" ROSTER_LOCK ")", NULL, 0, NULL) ||
-        !run(worker, "select pg_advisory_lock(" NAME_LOCK ")", TEXTS(name), 0, NULL))
+    if (!lock_name(worker, name))
         return ACCOUNT_FAILED;
     changed = change(worker,
                      "update users set password_hash = null, account = null, registered_at = null"
                      " where name_key = $1 and account is not null",
                      TEXTS(name), 0);
-    if (changed < 0)
+    if (changed < 0 || !commit_and_stay(worker, name))
         return ACCOUNT_FAILED;
     if (tell_forget(worker, name) != RIGHT) /* also if it is none here: one that failed may be repeated */
         return ACCOUNT_FAILED;
+    if (!run(worker, "commit", NULL, 0, NULL))
+        return ACCOUNT_FAILED;
     return changed > 0 ? ACCOUNT_CHANGED : ACCOUNT_NONE;
+}
+
+enum account_change accounts_forget(struct worker *worker, const char *name)
+{
+    enum account_change forgotten;
+
+    if (!worker_reach_redis(worker)) /* before it is too late */
+        return ACCOUNT_FAILED;
+    if (!run(worker, "begin", NULL, 0, NULL))
+        return ACCOUNT_FAILED;
+    forgotten = forget(worker, name);
+    if (forgotten == ACCOUNT_FAILED)
+        roll_back(worker);
+    return forgotten;
 }

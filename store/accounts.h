@@ -44,8 +44,8 @@ enum account_change {
 enum account_change accounts_set(struct worker *worker, const char *name, const char *shown,
                                  const char *password);
 
-/* The same: makes `name` (folded) a guest's, and closes whoever is logged in.  Leaves the worker's database
- * locked for others who change this name: it is to be closed then. */
+/* The same: makes `name` (folded) a guest's, and closes whoever is logged in.  Redis is told also if
+ * PostgreSQL has no such account, so that what failed half way may be repeated. */
 enum account_change accounts_forget(struct worker *worker, const char *name);
 
 #endif

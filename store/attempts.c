@@ -8,158 +8,191 @@
 
 #include <uthash.h>
 
-#include "name.h"
+#define KEPT_MAX 65536
+#define KNOWN_MS 3600000
 
-#define AT_ONCE 10
-#define EACH_MS 10000
-#define KEPT_AT_LEAST 1024
-#define KEY_BYTES (NAME_MAX_BYTES + 2)
+/* How many attempts there are at once, and after how long there is one more. */
+struct limit {
+    int64_t at_once, each_ms;
+};
 
-/* Whoever has failed lately. */
-struct culprit {
-    char key[KEY_BYTES]; /* "a" and an address, or "n" and a name */
-    int64_t clear;       /* when all attempts are there again: each one taken puts it off */
+static const struct limit per_address = {10, 10000}, per_name = {100, 1000};
+
+/* Whoever has failed lately, or has logged in. */
+struct entry {
+    char key[ATTEMPTS_KEY_BYTES]; /* "a" and an address, "n" and a name, or "k", an address and a name */
+    int64_t until; /* it need not be kept then: all attempts are there again (each one taken puts that off),
+                      or the log-in was too long ago */
     UT_hash_handle hh;
 };
 
 struct attempts {
     pthread_mutex_t lock;
-    struct culprit *culprits;
-    unsigned sweep_at; /* so many are kept before those that are clear are looked for */
+    struct entry *culprits, *known; /* in each whoever was touched last is last */
 };
 
 struct attempts *attempts_create(void)
 {
     struct attempts *attempts = calloc(1, sizeof *attempts);
 
-    if (attempts) {
+    if (attempts)
         pthread_mutex_init(&attempts->lock, NULL);
-        attempts->sweep_at = KEPT_AT_LEAST;
-    }
     return attempts;
+}
+
+static void drop(struct entry **entries, struct entry *entry)
+{
+    HASH_DEL(*entries, entry);
+    free(entry);
 }
 
 void attempts_destroy(struct attempts *attempts)
 {
-    struct culprit *culprit, *next;
-
     if (!attempts)
         return;
-    HASH_ITER (hh, attempts->culprits, culprit, next) {
-        HASH_DEL(attempts->culprits, culprit);
-        free(culprit);
-    }
+    while (attempts->culprits)
+        drop(&attempts->culprits, attempts->culprits);
+    while (attempts->known)
+        drop(&attempts->known, attempts->known);
     pthread_mutex_destroy(&attempts->lock);
     free(attempts);
 }
 
 /* An IPv6 address is one of 2^64 that somebody has; one that stands for an IPv4 address is that. */
-static void address_key(const char *address, char key[KEY_BYTES])
+static void address_text(const char *address, char text[ATTEMPTS_ADDRESS_BYTES + 1])
 {
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     unsigned char bytes[16];
-    char text[INET6_ADDRSTRLEN];
 
-    snprintf(key, KEY_BYTES, "a%.*s", KEY_BYTES - 2, address);
+    snprintf(text, ATTEMPTS_ADDRESS_BYTES + 1, "%s", address);
     if (inet_pton(AF_INET6, address, bytes) != 1)
         return;
     if (memcmp(bytes, mapped, sizeof mapped) == 0) {
-        inet_ntop(AF_INET, bytes + 12, text, sizeof text);
+        inet_ntop(AF_INET, bytes + 12, text, ATTEMPTS_ADDRESS_BYTES + 1);
     } else {
         memset(bytes + 8, 0, 8);
-        inet_ntop(AF_INET6, bytes, text, sizeof text);
+        inet_ntop(AF_INET6, bytes, text, ATTEMPTS_ADDRESS_BYTES + 1);
     }
-    snprintf(key, KEY_BYTES, "a%s", text);
 }
 
-static void name_key(const char *name, char key[KEY_BYTES])
+static void make_key(char key[ATTEMPTS_KEY_BYTES], char kind, const char *address, const char *name)
 {
-    snprintf(key, KEY_BYTES, "n%.*s", KEY_BYTES - 2, name);
+    char text[ATTEMPTS_ADDRESS_BYTES + 1] = "";
+
+    if (address)
+        address_text(address, text);
+    snprintf(key, ATTEMPTS_KEY_BYTES, "%c%s %s", kind, text, name ? name : "");
 }
 
-static struct culprit *find(struct attempts *attempts, const char *key)
+static struct entry *find(struct entry *entries, const char *key)
 {
-    struct culprit *culprit;
+    struct entry *entry;
 
-    HASH_FIND_STR(attempts->culprits, key, culprit);
-    return culprit;
+    HASH_FIND_STR(entries, key, entry);
+    return entry;
 }
 
-static bool has_left(struct attempts *attempts, const char *key, int64_t now)
+/* The entry of `key`, made if there is none, as the last; too many, and those that need not be kept, go. */
+static struct entry *touch(struct entry **entries, const char *key, int64_t now)
 {
-    struct culprit *culprit = find(attempts, key);
+    struct entry *entry = find(*entries, key);
 
-    return !culprit || culprit->clear - now <= (AT_ONCE - 1) * EACH_MS;
-}
-
-static void take(struct attempts *attempts, const char *key, int64_t now)
-{
-    struct culprit *culprit = find(attempts, key);
-
-    if (!culprit) {
-        culprit = calloc(1, sizeof *culprit);
-        if (!culprit)
+    if (entry) {
+        HASH_DEL(*entries, entry);
+    } else {
+        while (*entries && ((*entries)->until <= now || HASH_COUNT(*entries) >= KEPT_MAX))
+            drop(entries, *entries);
+        entry = calloc(1, sizeof *entry);
+        if (!entry)
             abort();
-        strcpy(culprit->key, key);
-        HASH_ADD_STR(attempts->culprits, key, culprit);
+        strcpy(entry->key, key);
     }
-    culprit->clear = (culprit->clear > now ? culprit->clear : now) + EACH_MS;
+    HASH_ADD_STR(*entries, key, entry);
+    return entry;
 }
 
-/* Each failure costs the time of a hashing, so that those which are not clear yet are few. */
-static void sweep(struct attempts *attempts, int64_t now)
+static bool has_left(const struct attempts *attempts, const struct limit *limit, const char *key, int64_t now)
 {
-    struct culprit *culprit, *next;
+    const struct entry *culprit = find(attempts->culprits, key);
 
-    if (HASH_COUNT(attempts->culprits) < attempts->sweep_at)
-        return;
-    HASH_ITER (hh, attempts->culprits, culprit, next) {
-        if (culprit->clear > now)
-            continue;
-        HASH_DEL(attempts->culprits, culprit);
-        free(culprit);
-    }
-    attempts->sweep_at = 2 * HASH_COUNT(attempts->culprits) + KEPT_AT_LEAST;
+    return !culprit || culprit->until - now <= (limit->at_once - 1) * limit->each_ms;
 }
 
-bool attempts_take(struct attempts *attempts, const char *address, const char *name, int64_t now)
+static void take(struct attempts *attempts, const struct limit *limit, const char *key, int64_t now)
 {
-    char keys[2][KEY_BYTES];
+    struct entry *culprit = touch(&attempts->culprits, key, now);
+
+    culprit->until = (culprit->until > now ? culprit->until : now) + limit->each_ms;
+}
+
+bool attempts_take(struct attempts *attempts, const char *address, const char *name, int64_t now,
+                   struct attempt *attempt)
+{
+    char key[ATTEMPTS_KEY_BYTES];
+    const struct entry *known;
     bool allowed;
 
-    address_key(address, keys[0]);
-    name_key(name, keys[1]);
+    *attempt = (struct attempt){0};
+    make_key(attempt->address, 'a', address, NULL);
     pthread_mutex_lock(&attempts->lock);
-    sweep(attempts, now);
-    allowed = has_left(attempts, keys[0], now) && has_left(attempts, keys[1], now);
-    for (int i = 0; allowed && i < 2; i++)
-        take(attempts, keys[i], now);
+    if (name) {
+        make_key(key, 'k', address, name);
+        known = find(attempts->known, key);
+        if (!known || known->until <= now)
+            make_key(attempt->name, 'n', NULL, name);
+    }
+    allowed = has_left(attempts, &per_address, attempt->address, now) &&
+              (!attempt->name[0] || has_left(attempts, &per_name, attempt->name, now));
+    if (allowed)
+        take(attempts, &per_address, attempt->address, now);
+    if (allowed && attempt->name[0])
+        take(attempts, &per_name, attempt->name, now);
     pthread_mutex_unlock(&attempts->lock);
     return allowed;
 }
 
-void attempts_return(struct attempts *attempts, const char *address, const char *name)
+static void give_back(struct attempts *attempts, const struct limit *limit, const char *key)
 {
-    char keys[2][KEY_BYTES];
+    struct entry *culprit = find(attempts->culprits, key);
 
-    address_key(address, keys[0]);
-    name_key(name, keys[1]);
+    if (culprit)
+        culprit->until -= limit->each_ms;
+}
+
+void attempts_return(struct attempts *attempts, const struct attempt *attempt)
+{
     pthread_mutex_lock(&attempts->lock);
-    for (int i = 0; i < 2; i++) {
-        struct culprit *culprit = find(attempts, keys[i]);
-
-        if (culprit)
-            culprit->clear -= EACH_MS;
-    }
+    give_back(attempts, &per_address, attempt->address);
+    give_back(attempts, &per_name, attempt->name);
     pthread_mutex_unlock(&attempts->lock);
 }
 
-unsigned attempts_kept(struct attempts *attempts)
+void attempts_know(struct attempts *attempts, const char *address, const char *name, int64_t now)
+{
+    char key[ATTEMPTS_KEY_BYTES];
+
+    make_key(key, 'k', address, name);
+    pthread_mutex_lock(&attempts->lock);
+    touch(&attempts->known, key, now)->until = now + KNOWN_MS;
+    pthread_mutex_unlock(&attempts->lock);
+}
+
+static unsigned count(struct attempts *attempts, struct entry *const *entries)
 {
     unsigned kept;
 
     pthread_mutex_lock(&attempts->lock);
-    kept = HASH_COUNT(attempts->culprits);
+    kept = HASH_COUNT(*entries);
     pthread_mutex_unlock(&attempts->lock);
     return kept;
+}
+
+unsigned attempts_kept(struct attempts *attempts)
+{
+    return count(attempts, &attempts->culprits);
+}
+
+unsigned attempts_known(struct attempts *attempts)
+{
+    return count(attempts, &attempts->known);
 }

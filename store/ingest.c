@@ -11,6 +11,7 @@
 #include "wait.h"
 
 #define ROSTER_RETRY_MS 5000
+#define ROSTER_EACH_MS 60000
 
 struct ingest {
     const struct settings *settings;
@@ -22,7 +23,7 @@ struct ingest {
     struct health health;
     struct retention retention;
     bool is_ready;      /* and was logged */
-    int64_t roster_due; /* when Redis' list of accounts is made equal again; 0: it is */
+    int64_t roster_due; /* when Redis' list of accounts is looked at again */
 };
 
 static bool init(struct ingest *ingest, const struct settings *settings)
@@ -121,20 +122,21 @@ static bool is_ready(const struct ingest *ingest)
 }
 
 /*
- * Makes Redis' list of accounts equal to PostgreSQL's, after either was connected again and when a worker
- * does not know what became of a registration.  It must not keep the store from ingesting: what fails is
- * tried again later.
+ * Makes Redis' list of accounts equal to PostgreSQL's: after either was connected again, when a worker has
+ * found that it is not or does not know what became of a registration, and each minute, for others may have
+ * died.  It must not keep the store from ingesting: what fails is tried again later.
  */
 static void keep_roster(struct ingest *ingest, struct server *server)
 {
     struct history *history = &ingest->history;
+    bool made;
 
     if (roster_wanted())
         ingest->roster_due = wait_now();
-    if (!ingest->roster_due || wait_now() < ingest->roster_due || !server->link.context ||
-        !database_is_up(history->database))
+    if (wait_now() < ingest->roster_due || !server->link.context || !database_is_up(history->database))
         return;
-    ingest->roster_due = roster_renew(history->database, &server->link) ? 0 : wait_now() + ROSTER_RETRY_MS;
+    made = roster_renew(history->database, &server->link);
+    ingest->roster_due = wait_now() + (made ? ROSTER_EACH_MS : ROSTER_RETRY_MS);
 }
 
 /* One turn with the database up. */

@@ -32,6 +32,8 @@
 #define HELLO_MS 5000
 #define DRAIN_SECONDS 10 /* a gateway that takes nothing for so long is gone */
 #define PEERS_MAX 256
+#define STRANGERS_MAX 32
+#define ACCEPTS_A_TURN 16 /* less than the strangers: who says hello at once is heard before he has to go */
 #define NAME_BYTES 64
 #define TOLD_BYTES 32 /* of a name whose bearer is not known */
 #define QUEUE 256
@@ -66,6 +68,7 @@ struct peer {
 struct waiting {
     uint64_t ticket;
     struct peer *peer;
+    struct workers *pool;
     json_int_t id;
     int64_t until;
     struct waiting *prev, *next;
@@ -83,13 +86,14 @@ struct requests {
     const struct settings *settings;
     struct event_base *base;
     struct evconnlistener *listener;
-    struct event *on_wake, *on_overdue;
+    struct event *on_wake, *on_overdue, *on_pause_over;
     pthread_t thread;
     struct accounts *accounts;
     struct workers *pools[POOLS];
 
-    struct peer *peers;
-    unsigned peer_count;
+    struct peer *peers, *strangers; /* who has said hello; who has not, in the order in which they came */
+    unsigned peer_count, stranger_count;
+    unsigned accepted; /* since the last pause */
     struct waiting *by_ticket, *oldest_first;
     uint64_t tickets;
 
@@ -110,6 +114,13 @@ static void forget(struct requests *requests, struct waiting *waiting)
     free(waiting);
 }
 
+/* The same for one that was not answered: if no worker has begun it, none need to. */
+static void abandon(struct requests *requests, struct waiting *waiting)
+{
+    workers_drop(waiting->pool, waiting->ticket);
+    forget(requests, waiting);
+}
+
 static void close_peer(struct peer *peer, const char *reason)
 {
     struct requests *requests = peer->requests;
@@ -121,9 +132,14 @@ static void close_peer(struct peer *peer, const char *reason)
         log_debug("asker_gone", "address=%s reason=%s", peer->address, reason);
     DL_FOREACH_SAFE (requests->oldest_first, waiting, next)
         if (waiting->peer == peer)
-            forget(requests, waiting);
-    DL_DELETE(requests->peers, peer);
-    requests->peer_count--;
+            abandon(requests, waiting);
+    if (peer->name[0]) {
+        DL_DELETE(requests->peers, peer);
+        requests->peer_count--;
+    } else {
+        DL_DELETE(requests->strangers, peer);
+        requests->stranger_count--;
+    }
     event_free(peer->patience);
     bufferevent_free(peer->stream);
     free(peer);
@@ -198,7 +214,7 @@ static void on_overdue(evutil_socket_t fd, short what, void *ctx)
         struct waiting *waiting = requests->oldest_first;
 
         say_to(waiting->peer, waiting->id, ask_error("unavailable"));
-        forget(requests, waiting);
+        abandon(requests, waiting);
     }
     set_timer(requests);
 }
@@ -211,9 +227,12 @@ static void begin(struct peer *peer, const struct ask *ask, json_int_t id, json_
 
     if (!waiting)
         abort();
-    *waiting = (struct waiting){
-        .ticket = ++requests->tickets, .peer = peer, .id = id, .until = wait_now() + REQUEST_MS};
-    if (!workers_ask(requests->pools[ask->pool], ask->run, request, waiting->until, waiting->ticket)) {
+    *waiting = (struct waiting){.ticket = ++requests->tickets,
+                                .peer = peer,
+                                .pool = requests->pools[ask->pool],
+                                .id = id,
+                                .until = wait_now() + REQUEST_MS};
+    if (!workers_ask(waiting->pool, ask->run, request, waiting->until, waiting->ticket)) {
         free(waiting);
         accounts_wipe(request);
         say_to(peer, id, ask_error("unavailable"));
@@ -271,6 +290,7 @@ static bool is_secret(const char *wanted, const char *given)
 
 static void take_hello(struct peer *peer, const json_t *hello)
 {
+    struct requests *requests = peer->requests;
     const char *name = json_string_value(json_object_get(hello, "hello"));
     const char *secret = json_string_value(json_object_get(hello, "secret"));
     json_t *answer;
@@ -279,10 +299,18 @@ static void take_hello(struct peer *peer, const json_t *hello)
         say_and_close(peer, name, "bad-request");
         return;
     }
-    if (!is_secret(peer->requests->settings->store_secret, secret ? secret : "")) {
+    if (!is_secret(requests->settings->store_secret, secret ? secret : "")) {
         say_and_close(peer, name, "bad-secret");
         return;
     }
+    if (requests->peer_count == PEERS_MAX) {
+        say_and_close(peer, name, "unavailable");
+        return;
+    }
+    DL_DELETE(requests->strangers, peer);
+    requests->stranger_count--;
+    DL_APPEND(requests->peers, peer);
+    requests->peer_count++;
     strcpy(peer->name, name);
     event_del(peer->patience);
     log_info("gateway_connected", "gateway=%s address=%s", peer->name, peer->address);
@@ -359,15 +387,18 @@ static void on_impatient(evutil_socket_t fd, short what, void *ctx)
 static void on_accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
                         int len, void *ctx)
 {
-    const struct timeval drain = {.tv_sec = DRAIN_SECONDS}, patience = {.tv_sec = HELLO_MS / 1000};
+    const struct timeval drain = {.tv_sec = DRAIN_SECONDS}, patience = {.tv_sec = HELLO_MS / 1000},
+                         at_once = {0};
     struct requests *requests = ctx;
     struct peer *peer;
     int yes = 1;
 
-    if (requests->peer_count == PEERS_MAX) {
-        evutil_closesocket(fd);
-        return;
+    if (++requests->accepted == ACCEPTS_A_TURN) {
+        evconnlistener_disable(listener);
+        event_add(requests->on_pause_over, &at_once);
     }
+    if (requests->stranger_count == STRANGERS_MAX)
+        close_peer(requests->strangers, "too-many");
     peer = calloc(1, sizeof *peer);
     if (!peer)
         abort();
@@ -381,12 +412,21 @@ static void on_accepted(struct evconnlistener *listener, evutil_socket_t fd, str
         strcpy(peer->address, "unknown");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
-    DL_APPEND(requests->peers, peer);
-    requests->peer_count++;
+    DL_APPEND(requests->strangers, peer);
+    requests->stranger_count++;
     event_add(peer->patience, &patience);
     bufferevent_setcb(peer->stream, on_read, on_written, on_trouble, peer);
     bufferevent_set_timeouts(peer->stream, NULL, &drain);
     bufferevent_enable(peer->stream, EV_READ | EV_WRITE);
+}
+
+/* Whatever came meanwhile on the connections was taken. */
+static void on_pause_over(evutil_socket_t fd, short what, void *ctx)
+{
+    struct requests *requests = ctx;
+
+    requests->accepted = 0;
+    evconnlistener_enable(requests->listener);
 }
 
 static void on_accept_failed(struct evconnlistener *listener, void *ctx)
@@ -491,14 +531,14 @@ static void destroy(struct requests *requests)
 {
     struct answered *answered, *next;
 
-    while (requests->peers)
-        close_peer(requests->peers, "ending");
     if (requests->listener)
         evconnlistener_free(requests->listener);
     if (requests->on_wake)
         event_free(requests->on_wake);
     if (requests->on_overdue)
         event_free(requests->on_overdue);
+    if (requests->on_pause_over)
+        event_free(requests->on_pause_over);
     if (requests->base)
         event_base_free(requests->base);
     LL_FOREACH_SAFE (requests->answers, answered, next) {
@@ -520,7 +560,9 @@ static bool make_events(struct requests *requests)
         return false;
     requests->on_wake = event_new(requests->base, requests->wake, EV_READ | EV_PERSIST, on_wake, requests);
     requests->on_overdue = evtimer_new(requests->base, on_overdue, requests);
-    return requests->on_wake && requests->on_overdue && event_add(requests->on_wake, NULL) == 0;
+    requests->on_pause_over = evtimer_new(requests->base, on_pause_over, requests);
+    return requests->on_wake && requests->on_overdue && requests->on_pause_over &&
+           event_add(requests->on_wake, NULL) == 0;
 }
 
 static bool start_threads(struct requests *requests)
@@ -580,6 +622,10 @@ bool requests_stop(struct requests *requests, int64_t until)
     wake(requests);
     if (!thread_join(requests->thread, until))
         return false;
+    while (requests->peers) /* before the workers go, who have something in hand for them */
+        close_peer(requests->peers, "ending");
+    while (requests->strangers)
+        close_peer(requests->strangers, "ending");
     for (int i = 0; i < POOLS; i++)
         all &= workers_destroy(requests->pools[i], until);
     if (all)

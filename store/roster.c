@@ -7,7 +7,6 @@
 #include "functions.h"
 #include "log.h"
 
-#define KEY "hubbub:{0}:accounts"
 #define AT_ONCE 500
 #define KEEP_MS 1000 /* a transaction that is idle for 5 s is ended */
 
@@ -115,7 +114,7 @@ static bool scan(struct roster *roster)
     char cursor[24] = "0";
 
     do {
-        redisReply *reply = link_call(roster->link, "HSCAN " KEY " %s COUNT 1000", cursor);
+        redisReply *reply = link_call(roster->link, "HSCAN " ROSTER_KEY " %s COUNT 1000", cursor);
         const redisReply *pairs;
 
         if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
@@ -139,12 +138,12 @@ static bool repair(struct roster *roster)
         if (roster->found[i])
             continue;
         missing++;
-        if (!sent(roster, link_send(roster->link, "HSET " KEY " %s %s", PQgetvalue(roster->rows, i, 0),
+        if (!sent(roster, link_send(roster->link, "HSET " ROSTER_KEY " %s %s", PQgetvalue(roster->rows, i, 0),
                                     PQgetvalue(roster->rows, i, 1))))
             return false;
     }
     for (size_t i = 0; i < roster->strange_count; i++)
-        if (!sent(roster, link_send(roster->link, "HDEL " KEY " %s", roster->strange[i])))
+        if (!sent(roster, link_send(roster->link, "HDEL " ROSTER_KEY " %s", roster->strange[i])))
             return false;
     if (!settle(roster))
         return false;
@@ -154,36 +153,67 @@ static bool repair(struct roster *roster)
     return true;
 }
 
+static void finish(struct roster *roster)
+{
+    for (size_t i = 0; i < roster->strange_count; i++)
+        free(roster->strange[i]);
+    free(roster->strange);
+    free(roster->found);
+    PQclear(roster->rows);
+}
+
+/* Reads both lists. */
+static bool read_lists(struct roster *roster)
+{
+    if (database_run(roster->database,
+                     "select name_key, account from users where account is not null order by name_key", NULL,
+                     &roster->rows) != ANSWER_OK) {
+        log_warn("roster_failed", "error=%s", database_error(roster->database));
+        return false;
+    }
+    roster->found = calloc((size_t)PQntuples(roster->rows) + 1, sizeof *roster->found);
+    if (!roster->found)
+        abort();
+    return scan(roster);
+}
+
 bool roster_make(struct database *database, struct link *link)
 {
     struct roster roster = {.database = database, .link = link, .keep_due = wait_now() + KEEP_MS};
     bool good;
 
-    if (database_run(database, "select pg_advisory_xact_lock(" ROSTER_LOCK ")", NULL, NULL) != ANSWER_OK ||
-        database_run(database,
-                     "select name_key, account from users where account is not null order by name_key", NULL,
-                     &roster.rows) != ANSWER_OK) {
+    if (database_run(database, "select pg_advisory_xact_lock(" ROSTER_LOCK ")", NULL, NULL) != ANSWER_OK) {
         log_warn("roster_failed", "error=%s", database_error(database));
         return false;
     }
-    roster.found = calloc((size_t)PQntuples(roster.rows) + 1, sizeof *roster.found);
-    if (!roster.found)
-        abort();
-    good = scan(&roster) && repair(&roster);
+    good = read_lists(&roster) && repair(&roster);
     if (!good && roster.sent > 0 && link->context)
         link_drop(link, "the list of accounts cannot be made"); /* answers are on their way */
-    for (size_t i = 0; i < roster.strange_count; i++)
-        free(roster.strange[i]);
-    free(roster.strange);
-    free(roster.found);
-    PQclear(roster.rows);
+    finish(&roster);
+    return good;
+}
+
+/* Without the lock: whether the lists are *equal.  Who is on the way into one of them is a difference. */
+static bool look(struct database *database, struct link *link, bool *equal)
+{
+    struct roster roster = {.database = database, .link = link};
+    bool good = read_lists(&roster);
+
+    *equal = good && roster.strange_count == 0;
+    for (int i = 0; *equal && i < PQntuples(roster.rows); i++)
+        *equal = roster.found[i];
+    finish(&roster);
     return good;
 }
 
 bool roster_renew(struct database *database, struct link *link)
 {
-    bool made = false;
+    bool made = false, equal;
 
+    if (!look(database, link, &equal))
+        return false;
+    if (equal)
+        return true;
     if (database_run(database, "begin", NULL, NULL) == ANSWER_OK)
         made = roster_make(database, link);
     if (database_is_up(database) &&

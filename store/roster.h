@@ -5,15 +5,17 @@
  * roster: Redis' list of accounts (hubbub:{0}:accounts) becomes what PostgreSQL has.
  *
  * A name becomes an account in Redis first and in PostgreSQL then, in a transaction that holds the roster's
- * lock in shared mode; a store that dies in between leaves a name locked, and one whose server lost its data
- * leaves accounts unprotected.  Both are put right here, under the same lock in exclusive mode: what is
- * half done is waited for.
+ * lock in shared mode; whoever dies in between leaves a name locked, and a server that lost its data leaves
+ * accounts unprotected.  Both are put right here, under the same lock in exclusive mode: what is half done is
+ * waited for.
  */
 
 #include <stdbool.h>
 
 #include "database.h"
 #include "link.h"
+
+#define ROSTER_KEY "hubbub:{0}:accounts"
 
 /* The same lock, for who changes the list: shared, until the transaction ends. */
 #define ROSTER_LOCK "1752523362, 101"
@@ -26,7 +28,10 @@
  */
 bool roster_make(struct database *database, struct link *link);
 
-/* The same in a transaction of its own. */
+/*
+ * The same in a transaction of its own, unless a look without the lock finds nothing to do.  PostgreSQL's
+ * whole list is in memory meanwhile: some 70 MB and a second for a million accounts.
+ */
 bool roster_renew(struct database *database, struct link *link);
 
 /* Asks for a renewal soon, since somebody does not know what became of a change of his: ingest makes it. */

@@ -203,6 +203,36 @@ bool workers_ask(struct workers *workers, ask_fn *ask, json_t *request, int64_t 
     return job != NULL;
 }
 
+static struct job *find(struct job *list, uint64_t ticket)
+{
+    struct job *job;
+
+    DL_SEARCH_SCALAR(list, job, ticket, ticket);
+    return job;
+}
+
+void workers_drop(struct workers *workers, uint64_t ticket)
+{
+    struct job *job;
+
+    pthread_mutex_lock(&workers->lock);
+    job = find(workers->queue, ticket);
+    if (job) {
+        DL_DELETE(workers->queue, job);
+        workers->queued -= !job->again;
+    } else {
+        job = find(workers->later, ticket);
+        if (job)
+            DL_DELETE(workers->later, job);
+    }
+    if (job)
+        workers->again -= job->again;
+    pthread_mutex_unlock(&workers->lock);
+    if (job)
+        accounts_wipe(job->request);
+    free(job);
+}
+
 bool workers_destroy(struct workers *workers, int64_t until)
 {
     struct job *job, *next;

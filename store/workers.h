@@ -37,6 +37,10 @@ struct workers *workers_create(const struct settings *settings, struct accounts 
  */
 bool workers_ask(struct workers *workers, ask_fn *ask, json_t *request, int64_t until, uint64_t ticket);
 
+/* Takes a request that waits for its turn out of the queue: nobody waits for its answer any more.  One that
+ * was begun is answered all the same. */
+void workers_drop(struct workers *workers, uint64_t ticket);
+
 /*
  * Ends the threads; what waits is not answered any more.  False if one of them has not ended by `until` (of
  * wait_now): then nothing is freed, and the process is to end without it.  Takes NULL.

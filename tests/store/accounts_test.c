@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <libpq-fe.h>
 
@@ -51,6 +54,8 @@ static const char *log_in(const char *name, const char *password)
     return log_in_from("192.0.2.1", name, password);
 }
 
+static const char *registers_from = "192.0.2.7";
+
 /* The request of a registration; `old` may be "". */
 static const char *registration(const char *name, const char *session, const char *password, const char *old)
 {
@@ -59,8 +64,8 @@ static const char *registration(const char *name, const char *session, const cha
     snprintf(
         text, sizeof text,
         "{\"id\":2,\"ask\":\"register\",\"name\":\"%s\",\"shown\":\"%s\",\"session\":\"%s\",\"password\":"
-        "\"%s\",\"address\":\"192.0.2.7\"%s%s%s}",
-        name, name, session, password, *old ? ",\"old\":\"" : "", old, *old ? "\"" : "");
+        "\"%s\",\"address\":\"%s\"%s%s%s}",
+        name, name, session, password, registers_from, *old ? ",\"old\":\"" : "", old, *old ? "\"" : "");
     return text;
 }
 
@@ -200,19 +205,56 @@ static void test_two_stores_at_once_make_one_account(void **state)
     asker_close(&other);
 }
 
-static void test_failed_log_ins_are_limited_per_name(void **state)
+/* Uses up all guesses at alice that there are for those from whom she has never logged in. */
+static void exhaust(void)
 {
-    char address[32];
+    char address[32] = "198.51.100.0";
 
+    for (int i = 0; !strstr(log_in_from(address, "alice", "a wrong guess"), "rate-limited"); i++) {
+        if (i > 300)
+            give_up("there is no limit");
+        snprintf(address, sizeof address, "198.51.100.%d", i / 9);
+    }
+}
+
+static void
+test_who_guesses_from_many_addresses_is_limited_and_keeps_the_owner_out_of_none_of_his(void **state)
+{
     start();
     make_account("alice");
     make_account("bob");
-    for (int i = 0; i < 10; i++) {
-        snprintf(address, sizeof address, "198.51.100.%d", i);
-        expect(log_in_from(address, "alice", "a wrong guess"), "auth-failed");
-    }
-    expect(log_in_from("203.0.113.1", "alice", PASSWORD), "rate-limited");
-    expect(log_in_from("203.0.113.1", "bob", PASSWORD), "\"ok\":true");
+    expect(log_in_from("2001:db8::1", "alice", PASSWORD), "\"ok\":true");
+    exhaust();
+    expect(log_in_from("2001:db8::2", "alice", PASSWORD), "\"ok\":true"); /* of the same /64 */
+    expect(log_in_from("2001:db8::2", "alice", "a wrong guess"), "auth-failed");
+    expect(log_in_from("198.51.100.200", "bob", PASSWORD), "\"ok\":true");
+    asker_close(&asker);
+}
+
+static void test_failures_from_one_address_do_not_limit_another(void **state)
+{
+    start();
+    make_account("alice");
+    for (int i = 0; i < 10; i++)
+        expect(log_in_from("198.51.100.1", "alice", "a wrong guess"), "auth-failed");
+    expect(log_in_from("198.51.100.1", "alice", PASSWORD), "rate-limited");
+    expect(log_in_from("203.0.113.1", "alice", PASSWORD), "\"ok\":true");
+    asker_close(&asker);
+}
+
+static void test_what_strangers_guess_keeps_nobody_from_registering_the_name_he_has(void **state)
+{
+    start();
+    exhaust(); /* there is no such account yet */
+    hold("alice", SESSION);
+    expect(asker_ask(&asker, "%s", registration("alice", "g1-a-11", PASSWORD, "")), "rate-limited");
+    expect(enrol("alice", PASSWORD, ""), "\"ok\":true");
+    expect(enrol("alice", "the next " PASSWORD, PASSWORD), "\"ok\":true");
+    registers_from = "198.51.100.99";
+    for (int i = 0; i < 10; i++)
+        expect(enrol("alice", PASSWORD, "a wrong guess"), "auth-failed");
+    expect(enrol("alice", PASSWORD, "a wrong guess"), "rate-limited"); /* the address */
+    registers_from = "192.0.2.7";
     asker_close(&asker);
 }
 
@@ -244,19 +286,70 @@ static void test_successes_cost_nothing_and_give_nothing_back(void **state)
     asker_close(&asker);
 }
 
-static void test_an_attempt_comes_back_after_ten_seconds(void **state)
+static bool take(struct attempts *attempts, const char *address, const char *name, int64_t now)
+{
+    struct attempt attempt;
+
+    return attempts_take(attempts, address, name, now, &attempt);
+}
+
+static void test_an_address_gets_an_attempt_back_after_ten_seconds(void **state)
 {
     struct attempts *attempts = attempts_create();
+    struct attempt attempt;
 
     for (int i = 0; i < 10; i++)
-        assert_true(attempts_take(attempts, "192.0.2.1", "alice", 1000));
-    assert_false(attempts_take(attempts, "192.0.2.1", "bob", 10999));
-    assert_false(attempts_take(attempts, "192.0.2.2", "alice", 10999));
-    assert_false(attempts_take(attempts, "::ffff:192.0.2.1", "bob", 10999));
-    assert_true(attempts_take(attempts, "192.0.2.1", "bob", 11000));
-    assert_false(attempts_take(attempts, "192.0.2.1", "bob", 11000));
-    attempts_return(attempts, "192.0.2.1", "bob");
-    assert_true(attempts_take(attempts, "192.0.2.1", "carol", 11000));
+        assert_true(take(attempts, "192.0.2.1", "alice", 1000));
+    assert_false(take(attempts, "192.0.2.1", "bob", 10999));
+    assert_false(take(attempts, "::ffff:192.0.2.1", "bob", 10999));
+    assert_true(take(attempts, "192.0.2.2", "alice", 10999));
+    assert_true(attempts_take(attempts, "192.0.2.1", "bob", 11000, &attempt));
+    assert_false(take(attempts, "192.0.2.1", "bob", 11000));
+    attempts_return(attempts, &attempt);
+    assert_true(take(attempts, "192.0.2.1", "carol", 11000));
+    attempts_destroy(attempts);
+}
+
+static void test_a_name_has_100_attempts_of_strangers_and_gets_one_back_each_second(void **state)
+{
+    struct attempts *attempts = attempts_create();
+    struct attempt attempt;
+    char address[32];
+
+    attempts_know(attempts, "2001:db8::1", "alice", 1000);
+    for (int i = 0; i < 100; i++) {
+        snprintf(address, sizeof address, "10.0.0.%d", i);
+        assert_true(take(attempts, address, "alice", 1000));
+    }
+    assert_false(take(attempts, "192.0.2.1", "alice", 1999));
+    assert_true(take(attempts, "192.0.2.1", NULL, 1999)); /* of an address, too, none was taken */
+    assert_true(take(attempts, "192.0.2.1", "bob", 1999));
+    assert_true(attempts_take(attempts, "192.0.2.1", "alice", 2000, &attempt));
+    assert_false(take(attempts, "192.0.2.1", "alice", 2000));
+    for (int i = 0; i < 10; i++) /* who is known takes none of the strangers' */
+        assert_true(take(attempts, "2001:db8::2", "alice", 2000));
+    assert_false(take(attempts, "2001:db8::2", "alice", 2000));
+    attempts_return(attempts, &attempt);
+    assert_true(take(attempts, "192.0.2.1", "alice", 2000));
+    attempts_destroy(attempts);
+}
+
+static void test_an_address_is_known_for_an_hour_after_the_last_log_in(void **state)
+{
+    struct attempts *attempts = attempts_create();
+    char address[32];
+
+    attempts_know(attempts, "192.0.2.1", "alice", 0);
+    attempts_know(attempts, "192.0.2.2", "alice", 0);
+    attempts_know(attempts, "192.0.2.1", "alice", 1000);
+    for (int i = 0; i < 110; i++) {
+        snprintf(address, sizeof address, "10.0.0.%d", i);
+        take(attempts, address, "alice", 3600000);
+    }
+    assert_false(take(attempts, "192.0.2.2", "alice", 3600000));
+    assert_true(take(attempts, "192.0.2.1", "alice", 3600000));
+    take(attempts, "10.0.1.1", "alice", 3601000); /* the one that came back */
+    assert_false(take(attempts, "192.0.2.1", "alice", 3601000));
     attempts_destroy(attempts);
 }
 
@@ -268,9 +361,36 @@ static void test_who_has_all_attempts_again_is_not_remembered(void **state)
     for (int i = 0; i < 10000; i++) {
         snprintf(address, sizeof address, "10.0.%d.%d", i / 256, i % 256);
         snprintf(name, sizeof name, "name%d", i);
-        assert_true(attempts_take(attempts, address, name, i * 100));
+        assert_true(take(attempts, address, name, i * 100));
+        attempts_know(attempts, address, name, i * 3600);
     }
-    assert_true(attempts_kept(attempts) < 3000);
+    assert_true(attempts_kept(attempts) < 300);
+    assert_true(attempts_known(attempts) <= 1001);
+    attempts_destroy(attempts);
+}
+
+static void test_no_more_than_65536_are_remembered_and_the_oldest_go(void **state)
+{
+    struct attempts *attempts = attempts_create();
+    char address[32];
+
+    attempts_know(attempts, "10.0.0.0", "alice", 0);
+    for (int i = 0; i < 10; i++) {
+        assert_true(take(attempts, "192.0.2.1", NULL, 0));
+        assert_true(take(attempts, "192.0.2.2", NULL, 0));
+    }
+    for (int i = 1; i < 65536; i++) {
+        snprintf(address, sizeof address, "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+        assert_true(take(attempts, address, NULL, 0));
+        attempts_know(attempts, address, "alice", 0);
+    }
+    assert_int_equal(attempts_kept(attempts), 65536);
+    assert_int_equal(attempts_known(attempts), 65536);
+    assert_false(take(attempts, "192.0.2.2", NULL, 0));
+    assert_true(take(attempts, "192.0.2.1", NULL, 0)); /* forgotten */
+    attempts_know(attempts, "10.9.9.9", "alice", 0);
+    assert_int_equal(attempts_kept(attempts), 65536);
+    assert_int_equal(attempts_known(attempts), 65536);
     attempts_destroy(attempts);
 }
 
@@ -514,6 +634,65 @@ static void test_forget_may_be_repeated_where_redis_was_not_told(void **state)
     asker_close(&asker);
 }
 
+/* Starts `hubbub-store forget alice` beside the test. */
+static pid_t launch_forget(void)
+{
+    char redis_url[64];
+    pid_t pid;
+
+    snprintf(redis_url, sizeof redis_url, "redis://127.0.0.1:%s", getenv("TEST_REDIS_PORT"));
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setenv("HUBBUB_REDIS_URL", redis_url, 1);
+        setenv("HUBBUB_POSTGRES_URL", getenv("TEST_POSTGRES_STORE_URL"), 1);
+        execl(store_path, store_path, "forget", "alice", (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static void test_a_frozen_forget_keeps_a_wiped_redis_closed_for_some_seconds_only(void **state)
+{
+    PGconn *blocker = PQconnectdb(getenv("TEST_POSTGRES_URL"));
+    int64_t until;
+    pid_t forget;
+    int status;
+
+    start();
+    make_account("alice");
+    PQclear(PQexec(blocker, "begin; select 1 from users where name_key = 'alice' for update"));
+    forget = launch_forget();
+    await_sql(10, "select count(*) = 1 from pg_stat_activity where application_name = 'hubbub-store'"
+                  " and wait_event_type = 'Lock'");
+    kill(forget, SIGSTOP);
+    PQfinish(blocker);
+    freeReplyObject(redis("FLUSHALL"));
+    until = clock_now() + 20000;
+    while (redis_number("EXISTS hubbub:{0}:open") == 0) {
+        if (clock_now() > until)
+            give_up("the lane is not opened");
+        pause_briefly();
+    }
+    kill(forget, SIGCONT);
+    waitpid(forget, &status, 0);
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_true(listed("alice")[0] != '\0');
+    expect(log_in("alice", PASSWORD), "\"ok\":true");
+    asker_close(&asker);
+}
+
+static void test_a_forget_that_redis_does_not_hear_is_put_right_by_a_log_in(void **state)
+{
+    start();
+    make_account("alice");
+    sql("update users set account = null, password_hash = null"); /* what is left of it then */
+    assert_true(listed("alice")[0] != '\0');
+    expect(log_in("alice", PASSWORD), "auth-failed");
+    await_listed("alice", "");
+    asker_close(&asker);
+}
+
 static void test_refused_log_ins_are_a_line_a_second_with_the_count_of_more(void **state)
 {
     bool told = false;
@@ -587,11 +766,16 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_password_changes_with_the_old_one),
         STORE_TEST(test_a_session_that_does_not_hold_the_name_registers_nothing),
         STORE_TEST(test_two_stores_at_once_make_one_account),
-        STORE_TEST(test_failed_log_ins_are_limited_per_name),
+        STORE_TEST(test_who_guesses_from_many_addresses_is_limited_and_keeps_the_owner_out_of_none_of_his),
+        STORE_TEST(test_failures_from_one_address_do_not_limit_another),
+        STORE_TEST(test_what_strangers_guess_keeps_nobody_from_registering_the_name_he_has),
         STORE_TEST(test_failed_log_ins_are_limited_per_address),
         STORE_TEST(test_successes_cost_nothing_and_give_nothing_back),
-        cmocka_unit_test(test_an_attempt_comes_back_after_ten_seconds),
+        cmocka_unit_test(test_an_address_gets_an_attempt_back_after_ten_seconds),
+        cmocka_unit_test(test_a_name_has_100_attempts_of_strangers_and_gets_one_back_each_second),
+        cmocka_unit_test(test_an_address_is_known_for_an_hour_after_the_last_log_in),
         cmocka_unit_test(test_who_has_all_attempts_again_is_not_remembered),
+        cmocka_unit_test(test_no_more_than_65536_are_remembered_and_the_oldest_go),
         STORE_TEST(test_an_unknown_account_takes_as_long_as_a_known_one),
         STORE_TEST(test_a_password_is_hashed_anew_when_the_settings_were_raised),
         STORE_TEST(test_a_store_killed_between_redis_and_commit_leaves_no_name_locked),
@@ -605,6 +789,8 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_command_that_reaches_no_server_changes_nothing_and_says_where_it_would),
         STORE_TEST(test_forget_ends_the_session_that_has_the_name),
         STORE_TEST(test_forget_may_be_repeated_where_redis_was_not_told),
+        STORE_TEST(test_a_frozen_forget_keeps_a_wiped_redis_closed_for_some_seconds_only),
+        STORE_TEST(test_a_forget_that_redis_does_not_hear_is_put_right_by_a_log_in),
         STORE_TEST(test_refused_log_ins_are_a_line_a_second_with_the_count_of_more),
         STORE_TEST(test_forget_gives_the_name_back_and_a_later_account_has_another_number),
         STORE_TEST(test_a_password_is_written_down_nowhere),

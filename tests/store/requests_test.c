@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <libpq-fe.h>
@@ -264,6 +265,87 @@ static void test_a_full_queue_is_unavailable_at_once(void **state)
     asker_close(&asker);
 }
 
+static void test_who_has_gone_leaves_his_places_in_the_queue(void **state)
+{
+    asker_start_store(0);
+    asker_open(&asker, 0);
+    asker_open(&other, 0);
+    asker_open(&third, 0);
+    expect(asker_ask(&asker, "{\"id\":1," LOG_IN "}"), "auth-failed"); /* one worker has a connection */
+    signal_backends(SIGSTOP);
+    kill(pid_from("TEST_POSTGRES_PIDFILE"), SIGSTOP);
+    for (int id = 1; id <= 32; id++)
+        asker_send(&asker, "{\"id\":%d," LOG_IN "}", id);
+    assert_int_equal(await_taken(&asker), 0);
+    for (int id = 1; id <= 32; id++)
+        asker_send(&third, "{\"id\":%d," LOG_IN "}", id);
+    assert_int_equal(await_taken(&third), 0);
+    asker_close(&third);
+    await_log(0, "event=gateway_gone");
+    for (int id = 1; id <= 32; id++)
+        asker_send(&other, "{\"id\":%d," LOG_IN "}", id);
+    assert_int_equal(await_taken(&other), 0); /* 62 wait, not 94 */
+    kill(pid_from("TEST_POSTGRES_PIDFILE"), SIGCONT);
+    signal_backends(SIGCONT);
+    asker_close(&asker);
+    asker_close(&other);
+}
+
+static void test_of_those_who_say_no_hello_the_oldest_go_and_gateways_are_let_in(void **state)
+{
+    enum { SILENT = 300 };
+    static struct asker silent[SILENT];
+    char end;
+
+    asker_start_store(0);
+    asker_open(&asker, 0);
+    for (int i = 0; i < SILENT; i++)
+        asker_connect(&silent[i], 0);
+    asker_open(&other, 0);
+    expect(asker_ask(&asker, "{\"id\":1," EVENTS "}"), "\"ok\":true");
+    expect(asker_ask(&other, "{\"id\":1," EVENTS "}"), "\"ok\":true");
+    for (int i = 0; i < SILENT - 32; i++)
+        asker_await_end(&silent[i]);
+    assert_int_equal(recv(silent[SILENT - 1].fd, &end, 1, MSG_DONTWAIT), -1); /* is still there */
+    for (int i = SILENT - 32; i < SILENT; i++)
+        asker_close(&silent[i]);
+    asker_close(&asker);
+    asker_close(&other);
+}
+
+static void test_a_gateway_that_says_hello_at_once_is_heard_among_many_who_say_nothing(void **state)
+{
+    enum { SILENT = 100 };
+    static struct asker silent[SILENT];
+
+    asker_start_store(0);
+    store_signal(0, SIGSTOP); /* so that all of them come at once */
+    asker_connect(&asker, 0);
+    asker_send(&asker, "{\"hello\":\"g1\"}");
+    for (int i = 0; i < SILENT; i++)
+        asker_connect(&silent[i], 0);
+    store_signal(0, SIGCONT);
+    assert_string_equal(asker_line(&asker), "{\"hello\":\"store\"}");
+    for (int i = 0; i < SILENT; i++)
+        asker_close(&silent[i]);
+    asker_close(&asker);
+}
+
+static void test_of_256_gateways_the_next_is_unavailable(void **state)
+{
+    enum { GATEWAYS = 256 };
+    static struct asker gateways[GATEWAYS];
+
+    asker_start_store(0);
+    for (int i = 0; i < GATEWAYS; i++)
+        asker_open(&gateways[i], 0);
+    asker_connect(&other, 0);
+    assert_string_equal(asker_ask(&other, "{\"hello\":\"g2\"}"), "{\"error\":\"unavailable\"}");
+    asker_await_end(&other);
+    for (int i = 0; i < GATEWAYS; i++)
+        asker_close(&gateways[i]);
+}
+
 /* Asks for reads that are never due; when this returns, all of them were tried and wait. */
 static void wait_for_nothing(struct asker *waiting, int count)
 {
@@ -424,6 +506,10 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_frozen_postgresql_is_unavailable_within_5_s_and_then_answers_again),
         STORE_TEST(test_a_lost_connection_to_postgresql_is_not_seen_by_who_asks_next),
         STORE_TEST(test_a_full_queue_is_unavailable_at_once),
+        STORE_TEST(test_who_has_gone_leaves_his_places_in_the_queue),
+        STORE_TEST(test_of_those_who_say_no_hello_the_oldest_go_and_gateways_are_let_in),
+        STORE_TEST(test_a_gateway_that_says_hello_at_once_is_heard_among_many_who_say_nothing),
+        STORE_TEST(test_of_256_gateways_the_next_is_unavailable),
         STORE_TEST(test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s),
         STORE_TEST(test_a_read_that_waits_is_answered_when_it_is_stored),
         STORE_TEST(test_of_reads_that_wait_the_65th_is_unavailable_at_once),
