@@ -167,7 +167,7 @@ def assert_gets_only(client, name, writer, text):
 
 
 def test_who_asked_for_a_name_gets_nothing_that_its_holder_got_meanwhile(own_hubbub, relay):
-    """The second zed's claim is on its way to Redis while carol writes to the first one, who is gone when it arrives."""
+    """The second zed's claim is on its way to Redis while carol writes to the first, who is gone when it arrives."""
     first, carol = own_hubbub.json("zed", 1), own_hubbub.json("carol", 1)
     relay.to_redis.shut(b"claim_")
     second = ask_for(own_hubbub, "zed", 2)
