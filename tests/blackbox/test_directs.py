@@ -1,13 +1,38 @@
 """Directs: to one user, wherever that user is, and to nobody else."""
 
+import signal
 import threading
 import time
+
+import pytest
+
+from hubbub import PATIENCE
+from relay import Relay, through
+
+REAP_SECONDS = 40  # a gateway that is silent for 15 s is taken for dead
 
 
 def direct(client, to, text, ref):
     """Sends one; returns the id under which it was accepted."""
     client.send({"type": "direct", "to": to, "data": text, "ref": ref})
     return client.expect(type="ack", ref=ref)["id"]
+
+
+def answer_to(client, ref):
+    """Whichever it is."""
+    return client.take(lambda one: one.get("ref") == ref, f"an answer to {ref}", PATIENCE)
+
+
+def direct_when_possible(client, to, text, ref):
+    """Sends one as often as it takes; returns the id under which it was accepted."""
+    deadline = time.monotonic() + 30
+    while True:
+        client.send({"type": "direct", "to": to, "data": text, "ref": ref})
+        answer = answer_to(client, ref)
+        if answer["type"] == "ack":
+            return answer["id"]
+        assert answer["code"] in ("unavailable", "no-such-user") and time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def log_out(client):
@@ -94,14 +119,104 @@ def test_a_name_that_changes_hands_takes_no_mail_along(hubbub):
             alice.send({"type": "direct", "to": "hands-bob", "data": f"first {n}", "ref": f"{turn}-{n}"})
         alice.expect(type="ack", ref=f"{turn}-9")
         log_out(bob)
-        while alice.receive(0.05):
-            pass
+        for n in set(range(20)) - {9}:
+            answer_to(alice, f"{turn}-{n}")
         before = {one["id"] for one in alice.has(type="ack")}
         second = hubbub.json("hands-bob", 1)
         number = direct(alice, "hands-bob", "second", f"second-{turn}")
         second.expect(type="direct", id=number)
         assert len(before) >= 10 and not before & {one["id"] for one in second.has(type="direct")}
         log_out(second)
+
+
+@pytest.fixture
+def relay(own_hubbub):
+    """Is between the second gateway and Redis."""
+    with Relay(own_hubbub.redis) as made:
+        through(made, own_hubbub.gateways[1])
+        yield made
+        made.open()
+        for client in own_hubbub.clients:
+            client.close()
+        own_hubbub.gateways[1].stop()  # which takes long without Redis; its status is looked at later
+
+
+def ask_for(hubbub, name, gateway):
+    """Somebody who asks for the name, and has no answer yet."""
+    client = hubbub.connect("json", gateway)
+    client.send({"type": "join", "data": name})
+    return client
+
+
+def join_when_free(client, name):
+    deadline = time.monotonic() + REAP_SECONDS
+    while True:
+        client.send({"type": "join", "data": name, "ref": "join"})
+        answer = answer_to(client, "join")
+        if answer["type"] == "welcome":
+            return
+        assert answer["code"] == "username-taken" and time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def assert_gets_only(client, name, writer, text):
+    """A direct that is written now comes, and behind whatever came before: there was none."""
+    number = direct(writer, name, text, text)
+    client.expect(type="direct", id=number)
+    assert client.has(type="direct") == client.has(id=number)
+
+
+def test_who_asked_for_a_name_gets_nothing_that_its_holder_got_meanwhile(own_hubbub, relay):
+    """The second zed's claim is on its way to Redis while carol writes to the first, who is gone when it arrives."""
+    first, carol = own_hubbub.json("zed", 1), own_hubbub.json("carol", 1)
+    relay.to_redis.shut(b"claim_")
+    second = ask_for(own_hubbub, "zed", 2)
+    relay.to_redis.wait_caught()
+    number = direct(carol, "zed", "for the first", "r")
+    first.expect(type="direct", id=number)
+    log_out(first)
+    relay.to_redis.open()
+    second.expect(type="welcome")
+    assert_gets_only(second, "zed", carol, "for the second")
+
+
+def test_what_a_gateway_hears_late_is_not_for_who_has_the_name_by_then(own_hubbub, relay):
+    """What Redis says to the second gateway is on its way while a name changes hands.  The gateway knows the holder's
+    inbox, since somebody asked for his name in vain; he asks again before the change, and another person after it."""
+    bob, carol = own_hubbub.json("bob", 1), own_hubbub.json("carol", 1)
+    suitor = ask_for(own_hubbub, "bob", 2)
+    suitor.expect_error("username-taken")
+    relay.to_gateway.shut(b"TAKEN")
+    suitor.send({"type": "join", "data": "bob", "ref": "again"})
+    relay.to_gateway.wait_caught()
+    relay.to_gateway.shut()
+    number = direct(carol, "bob", "for the first", "r")
+    bob.expect(type="direct", id=number)
+    log_out(bob)
+    relay.to_redis.shut(b"claim_")
+    second = ask_for(own_hubbub, "bob", 2)
+    relay.to_redis.wait_caught()
+    relay.to_redis.open()
+    relay.to_gateway.open()
+    suitor.expect_error("username-taken", ref="again")
+    second.expect(type="welcome")
+    assert_gets_only(second, "bob", carol, "for the second")
+    assert not suitor.has(type="direct")
+
+
+@pytest.mark.alongside(25)
+def test_who_was_taken_for_dead_gets_nothing_that_the_next_holder_of_the_name_got(make_hubbub):
+    hubbub = make_hubbub(2)
+    first, carol, second = hubbub.json("zed", 1), hubbub.json("carol", 2), hubbub.connect("json", 2)
+    hubbub.gateways[0].kill(signal.SIGSTOP)
+    join_when_free(second, "zed")
+    number = direct(carol, "zed", "for the second", "r")
+    second.expect(type="direct", id=number)
+    log_out(second)
+    hubbub.gateways[0].kill(signal.SIGCONT)
+    number = direct_when_possible(carol, "zed", "for the first", "s")
+    first.expect(type="direct", id=number)
+    assert first.has(type="direct") == first.has(id=number)
 
 
 def test_mail_for_who_just_came_is_not_lost(hubbub):
@@ -135,7 +250,7 @@ def test_directs_come_in_order_and_once_though_subscriptions_are_killed(own_hubb
         if n % 60 == 30:
             own_hubbub.redis.call("CLIENT", "KILL", "TYPE", "pubsub")
         alice.send({"type": "direct", "to": "sub-bob", "data": f"{n}", "ref": f"{n}"})
-        answer = alice.take(lambda one: one.get("ref") == f"{n}", f"an answer to {n}", 20)
+        answer = answer_to(alice, f"{n}")
         if answer["type"] == "ack":
             sent.append(f"{n}")
         else:
@@ -153,15 +268,8 @@ def test_a_direct_is_unavailable_while_redis_is_away(own_hubbub):
     alice.send({"type": "direct", "to": "away-bob", "data": "x", "ref": "r"})
     alice.expect_error("unavailable", ref="r")
     own_hubbub.redis.start()
-    deadline = time.monotonic() + 30
-    while True:
-        alice.send({"type": "direct", "to": "away-bob", "data": "x", "ref": "r"})
-        answer = alice.take(lambda one: one.get("ref") == "r", "an answer", 20)
-        if answer["type"] == "ack":
-            break
-        assert answer["code"] in ("unavailable", "no-such-user") and time.monotonic() < deadline
-        time.sleep(0.1)
-    assert bob.expect(type="direct")["id"] == answer["id"]
+    number = direct_when_possible(alice, "away-bob", "x", "r")
+    assert bob.expect(type="direct")["id"] == number
 
 
 def test_who_leaves_right_after_a_direct_has_sent_it(hubbub):

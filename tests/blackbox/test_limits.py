@@ -1,5 +1,6 @@
 """Limits that an installation sets, and how a gateway says goodbye."""
 
+import json
 import signal
 import socket
 
@@ -275,6 +276,17 @@ def test_ten_mistakes_in_a_row_of_any_kind_close_and_nine_do_not(hubbub, mistake
     client.send_bytes(mistake * 10)
     client.expect_closed()
     assert len(client.has(type="error")) == 28
+
+
+def test_ten_mistakes_that_are_found_only_late_close(hubbub):
+    """That a `since` is of another lane is seen when the room was looked up, and these rooms are new."""
+    client = hubbub.json("late-mistaken")
+    elsewhere = int(client.welcome["id"]) | 63 << 14  # the lane of no room
+    joins = [{"type": "join", "room": f"late-{n}", "since": f"{elsewhere}", "ref": f"{n}"} for n in range(26)]
+    client.send_bytes("\n".join(map(json.dumps, joins)).encode())
+    client.expect_closed()
+    refused = [(one["code"], one["ref"]) for one in client.has(type="error")]
+    assert refused == [("bad-request", f"{n}") for n in range(10)]
 
 
 def test_ten_mistakes_close_in_the_dialect_line_too(hubbub):

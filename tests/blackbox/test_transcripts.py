@@ -45,7 +45,7 @@ def sentences():
 
 
 def documented_verbs(dialect):
-    """The verbs in the lines `C: ...` of the dialect's section."""
+    """The verbs in the lines `C: ...` of the dialect's section; of gob the numbers behind `Type:`."""
     section = re.search(rf"^## `{dialect}`.*?(?=^## |\Z)", read("docs/PROTOCOLS.md"), re.M | re.S).group(0)
     asked = "\n".join(line.split("S:")[0] for line in section.split("\n") if line.startswith("    C: "))
     slashes = set(re.findall(r'(?<![\w/"])/[a-z]+', asked))
@@ -53,7 +53,24 @@ def documented_verbs(dialect):
             "line": lambda: set(re.findall(r"\b[A-Z]{2,}\b", asked)),
             "prompt": lambda: slashes | {"//"},
             "command": lambda: set(re.findall(r'(?<="command":")\w+|\bMESSAGE\b', asked)),
-            "gob": lambda: {"0", "1", "2", "//"} | documented_verbs("prompt")}[dialect]()
+            "gob": lambda: types_in(section) | documented_verbs("prompt")}[dialect]()
+
+
+def types_in(section):
+    """`Type: 0 text, 1 join, 2 leave`"""
+    return set(re.findall(r"(\d) \w+", re.search(r"\bType: (.*)", section).group(1)))
+
+
+def known_verbs(dialect):
+    """The words in the dialect's table in the gateway; `//` is in none."""
+    if dialect in ("json", "command"):
+        return set(re.findall(r'\{"(\w+)",\s*(?:"\w+"|NULL),\s*VERB_', read(f"gateway/dialects/{dialect}.c")))
+    if dialect == "line":
+        return set(re.findall(r'\.word = "(\w+)"', read("gateway/dialects/line.c")))
+    if dialect == "prompt":
+        return {"//"} | {f"/{word}" for word in re.findall(r'\.word = "(\w+)"', read("gateway/dialects/slash.c"))}
+    types = re.search(r"enum message_type \{(.*?)\}", read("gateway/dialects/gob.c"), re.S).group(1)
+    return {f"{n}" for n, _ in enumerate(re.findall(r"\w+", types))} | known_verbs("prompt")
 
 
 def slash_verb(text):
@@ -112,6 +129,12 @@ def test_every_verb_and_every_error_code_of_a_dialect_is_in_a_transcript(dialect
     assert not wanted - have - excused, "no transcript shows " + ", ".join(sorted(wanted - have - excused))
     assert not have & excused, "shown, and yet in NOT_SHOWN: " + ", ".join(sorted(have & excused))
     assert not excused - wanted, "not documented, and yet in NOT_SHOWN: " + ", ".join(sorted(excused - wanted))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_documented_verbs_of_a_dialect_are_those_of_the_gateway(dialect):
+    later = {verb for verb, why in NOT_SHOWN[dialect].items() if why == LATER}
+    assert known_verbs(dialect) == documented_verbs(dialect) - later
 
 
 def test_the_documented_error_codes_are_those_of_the_gateway():

@@ -110,7 +110,8 @@ static char *sentence(const struct reply *reply)
     char *text;
 
     slash_encode_reply(reply, out);
-    text = strndup((const char *)evbuffer_pullup(out, -1), evbuffer_get_length(out));
+    evbuffer_add(out, "", 1);
+    text = strdup((const char *)evbuffer_pullup(out, -1));
     evbuffer_free(out);
     assert_non_null(text);
     return text;
