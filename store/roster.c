@@ -55,6 +55,15 @@ static bool settle(struct roster *roster)
     return good && roster->link->context;
 }
 
+/* Between two steps: the transaction is not idle for too long. */
+static bool keep(struct roster *roster)
+{
+    if (wait_now() < roster->keep_due)
+        return true;
+    roster->keep_due = wait_now() + KEEP_MS;
+    return database_run(roster->database, "select 1", NULL, NULL) == ANSWER_OK;
+}
+
 /* After each command that was sent. */
 static bool sent(struct roster *roster, bool did)
 {
@@ -63,12 +72,7 @@ static bool sent(struct roster *roster, bool did)
     roster->sent++;
     if (roster->sent < AT_ONCE)
         return true;
-    if (!settle(roster))
-        return false;
-    if (wait_now() < roster->keep_due)
-        return true;
-    roster->keep_due = wait_now() + KEEP_MS;
-    return database_run(roster->database, "select 1", NULL, NULL) == ANSWER_OK;
+    return settle(roster) && keep(roster);
 }
 
 /* The row of `name`, or -1. */
@@ -126,6 +130,8 @@ static bool scan(struct roster *roster)
         for (size_t i = 0; i + 1 < pairs->elements; i += 2)
             compare(roster, pairs->element[i]->str, pairs->element[i + 1]->str);
         freeReplyObject(reply);
+        if (!keep(roster))
+            return false;
     } while (strcmp(cursor, "0") != 0);
     return true;
 }
@@ -196,7 +202,7 @@ bool roster_make(struct database *database, struct link *link)
 /* Without the lock: whether the lists are *equal.  Who is on the way into one of them is a difference. */
 static bool look(struct database *database, struct link *link, bool *equal)
 {
-    struct roster roster = {.database = database, .link = link};
+    struct roster roster = {.database = database, .link = link, .keep_due = wait_now() + KEEP_MS};
     bool good = read_lists(&roster);
 
     *equal = good && roster.strange_count == 0;

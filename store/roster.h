@@ -30,7 +30,7 @@ bool roster_make(struct database *database, struct link *link);
 
 /*
  * The same in a transaction of its own, unless a look without the lock finds nothing to do.  PostgreSQL's
- * whole list is in memory meanwhile: some 70 MB and a second for a million accounts.
+ * whole list is in memory meanwhile: some 70 MB for a million accounts, and for some seconds.
  */
 bool roster_renew(struct database *database, struct link *link);
 
