@@ -57,8 +57,7 @@ void history_forget(struct session *session)
     free(history);
 }
 
-/* The page ------------------------------------------------------------------------------------------------
- */
+/* The page ----------------------------------------------------------------------------------------------- */
 
 /* Newest pages begin at the end. */
 static bool is_newest(const struct history *history)
@@ -181,8 +180,7 @@ static struct session *find(void *ctx, uint64_t token)
     return session && session->doing == DOING_HISTORY ? session : NULL;
 }
 
-/* The log -------------------------------------------------------------------------------------------------
- */
+/* The log ------------------------------------------------------------------------------------------------ */
 
 static void on_walk(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply);
 
@@ -291,8 +289,7 @@ static void on_walk(void *ctx, uint64_t token, enum bus_status status, const str
         step(session);
 }
 
-/* The store -----------------------------------------------------------------------------------------------
- */
+/* The store ---------------------------------------------------------------------------------------------- */
 
 static void take_page(struct session *session, const json_t *answer)
 {
@@ -398,8 +395,7 @@ static void ask_store(struct session *session, event_id until)
         on_page(session->sessions, session->serial, NULL);
 }
 
-/* The beginning -------------------------------------------------------------------------------------------
- */
+/* The beginning ------------------------------------------------------------------------------------------ */
 
 static struct history *begin(struct session *session, unsigned limit, event_id before, event_id since)
 {

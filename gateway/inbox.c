@@ -19,9 +19,8 @@
 #include "storelink.h"
 
 #define PAGE 100
-#define TELLING_MAX                                                                         \
-    2 /* a store that is behind waits with its answer, and others must not wait behind that \
-       */
+/* A store that is behind waits with its answer, and others must not wait behind that. */
+#define TELLING_MAX 2
 #define TELL_AGAIN_MS 1000
 
 /* The pages that an account is being handed. */
@@ -31,8 +30,7 @@ struct handover {
     bool asked;
 };
 
-/* What was read --------------------------------------------------------------------------------------------
- */
+/* What was read ------------------------------------------------------------------------------------------ */
 
 /* Gets in line, if there is something to tell. */
 static void get_in_line(struct session *session)
@@ -149,8 +147,7 @@ void inbox_read(struct session *session, const char *from, event_id until)
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }
 
-/* What is handed over --------------------------------------------------------------------------------------
- */
+/* What is handed over ------------------------------------------------------------------------------------ */
 
 static void handover_end(struct session *session)
 {

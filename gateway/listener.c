@@ -226,8 +226,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
         evconnlistener_enable(listeners->all[i].socket);
 }
 
-/* What a listener is asked to be --------------------------------------------------------------------------
- */
+/* What a listener is asked to be ------------------------------------------------------------------------- */
 
 static const char no_dialect[] = "begin with one of";
 

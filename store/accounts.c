@@ -585,8 +585,7 @@ json_t *accounts_register(struct worker *worker, const json_t *request)
     return verdict == RIGHT ? answer_account(number) : ask_error("unavailable");
 }
 
-/* For whoever runs the store ------------------------------------------------------------------------------
- */
+/* For whoever runs the store ----------------------------------------------------------------------------- */
 
 enum account_change accounts_set(struct worker *worker, const char *name, const char *shown,
                                  const char *password)

@@ -53,8 +53,7 @@ struct play {
     FILE *record;         /* all that was understood and said */
 };
 
-/* What is said --------------------------------------------------------------------------------------------
- */
+/* What is said ------------------------------------------------------------------------------------------- */
 
 static void new_reader(struct play *play)
 {
@@ -273,8 +272,7 @@ static void say(struct play *play, const char *to)
     free(body);
 }
 
-/* What is asked -------------------------------------------------------------------------------------------
- */
+/* What is asked ------------------------------------------------------------------------------------------ */
 
 static void write_value(const struct play *play, const char *key, const char *value)
 {
@@ -406,8 +404,7 @@ static void answer(struct play *play, const struct request *request)
         grant(play, request, kinds[request->verb]);
 }
 
-/* The stream ----------------------------------------------------------------------------------------------
- */
+/* The stream --------------------------------------------------------------------------------------------- */
 
 /* Gives the decoder what is not used, in an allocation that is gone when the request is looked at. */
 static enum decoded decode(struct play *play, struct request *request)

@@ -162,9 +162,7 @@ event_id fake_floor(const struct bus *bus, const char *room)
     return id_make(bus->floor_ms, lane_of(bare(room)), 0);
 }
 
-/* Redis
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Redis -------------------------------------------------------------------------------------------------- */
 
 static void publish(struct bus *bus, struct chain *chain, const char *payload)
 {
@@ -366,9 +364,7 @@ void fake_deafen(struct bus *bus, const char *room)
     chain_of(bus, room)->subscribed = false;
 }
 
-/* What arrives
- * ---------------------------------------------------------------------------------------------------------
- */
+/* What arrives ------------------------------------------------------------------------------------------- */
 
 bool fake_deliver(struct bus *bus)
 {

@@ -431,8 +431,7 @@ static void test_entries_that_are_trimmed_between_ids_and_entries_are_a_gap(void
     assert_string_equal(told(alice), "gap 4 5 ");
 }
 
-/* The store as the third source -----------------------------------------------------------------------------
- */
+/* The store as the third source -------------------------------------------------------------------------- */
 
 static struct storelink *store;
 

@@ -18,9 +18,7 @@ struct checks checks = {.run = "this world"};
 static uint64_t next_serial;
 static char shown[1 << 20];
 
-/* The dialects
- * ---------------------------------------------------------------------------------------------------------
- */
+/* The dialects ------------------------------------------------------------------------------------------- */
 
 static void plain_event(const struct event *event, struct evbuffer *out)
 {
@@ -124,9 +122,7 @@ static void on_room_ready(void *ctx, uint64_t token, bool good)
 
 static const struct hub_ops ops = {on_send, is_ready, on_reached, is_for, serial_of, on_room_ready};
 
-/* The world
- * ------------------------------------------------------------------------------------------------------------
- */
+/* The world ---------------------------------------------------------------------------------------------- */
 
 int world_create(void **state)
 {

@@ -473,9 +473,7 @@ static void test_an_answer_is_of_one_moment(void **state)
     PQfinish(other);
 }
 
-/* Plans
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Plans -------------------------------------------------------------------------------------------------- */
 
 /* The plans by which rows were found since, as auto_explain tells them. */
 static char plans[1 << 18];
