@@ -58,6 +58,26 @@ def test_every_chat_is_in_history_once(project, tell):
     tell(traffic.reckon())
 
 
+def test_accounts_and_directs_for_the_absent_work_through_the_balancer(project):
+    client = project.json("Owner")
+    client.send({"type": "register", "password": "a long password"})
+    client.expect(type="registered")
+    client.send({"type": "leave"})
+    client.expect_closed()
+    sender = project.json("Sender")
+    sender.send({"type": "direct", "to": "Owner", "data": "psst", "ref": "r"})
+    sender.expect(type="ack", ref="r")
+    project.wait_sql("select count(*) from directs where recipient = 'Owner'", "1")
+    client = project.json("Owner", password="a long password")
+    client.expect(type="direct", data="psst")
+    project.compose("exec", "-T", "store", "hubbub-store", "passwd", "Owner", input=b"another password\n", stdin=None)
+    assert project.json("Owner", password="another password").welcome["name"] == "Owner"
+    client.expect_error("replaced")
+    project.compose("exec", "-T", "store", "hubbub-store", "forget", "Owner")
+    assert project.json("owner").welcome["unread"] == 0
+    sender.close()
+
+
 def test_the_queries_of_the_readme_have_answers_for_the_reader(project):
     alice = project.json("Alice")
     alice.chat("Good morning.", ref="r")
