@@ -1,5 +1,6 @@
 #include "command.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,29 +60,44 @@ static void on_interrupt(int number)
     interrupted = number;
 }
 
+/* Waits until a line was typed, or an interrupt came: they are blocked but in here, so none is passed over.
+ */
+static bool wait_typed(const sigset_t *mask)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return !interrupted && ppoll(&fd, 1, NULL, mask) > 0;
+}
+
 /* From the terminal, without echo.  After an interrupt that does not end us (SIGTSTP) it is to be called
  * again. */
 static bool read_silently(const char *prompt, char line[LINE_BYTES], const struct termios *before)
 {
     struct sigaction action = {.sa_handler = on_interrupt}, handlers[INTERRUPTS]; /* no SA_RESTART */
     struct termios silent = *before;
+    sigset_t blocked, mask;
     bool read;
 
     interrupted = 0;
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < INTERRUPTS; i++)
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < INTERRUPTS; i++) {
+        sigaddset(&blocked, interrupts[i]);
         sigaction(interrupts[i], &action, &handlers[i]);
+    }
+    sigprocmask(SIG_BLOCK, &blocked, &mask);
     silent.c_lflag &= ~(tcflag_t)ECHO;
     silent.c_lflag |= ECHONL;
     fprintf(stderr, "%s: ", prompt);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    read = !interrupted && read_line(line);
+    read = wait_typed(&mask) && read_line(line);
     clearerr(stdin);
     if (interrupted)
         fputc('\n', stderr);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, before);
     for (size_t i = 0; i < INTERRUPTS; i++)
         sigaction(interrupts[i], &handlers[i], NULL);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     if (interrupted)
         raise(interrupted);
     return read;

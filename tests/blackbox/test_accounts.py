@@ -305,10 +305,14 @@ def test_a_logged_in_account_that_is_forgotten_is_closed_and_its_name_is_free(hu
 
 
 def test_who_interrupts_while_a_password_is_typed_ends_it_and_has_the_echo_back(hubbub):
+    def at_the_terminal():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs the tests may ignore it
+        os.close(os.open(os.ttyname(0), os.O_RDWR))   # its own terminal from now on
+
     mine, its = pty.openpty()
     typing = subprocess.Popen([os.path.join(BUILD, "store/hubbub-store"), "passwd", "typist"], stdin=its, stdout=its,
                               stderr=its, start_new_session=True, env={**os.environ, **hubbub.store.settings},
-                              preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)))  # its terminal
+                              preexec_fn=at_the_terminal)
     try:
         wait_for(lambda: not termios.tcgetattr(its)[3] & termios.ECHO, 20, "a password may be typed")
         os.write(mine, b"half a passw\x03")

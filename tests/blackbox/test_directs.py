@@ -193,9 +193,9 @@ def test_what_a_gateway_hears_late_is_not_for_who_has_the_name_by_then(own_hubbu
     number = direct(carol, "bob", "for the first", "r")
     bob.expect(type="direct", id=number)
     log_out(bob)
-    relay.to_redis.shut(b"claim_")
+    relay.to_redis.shut(b"u:bob")
     second = ask_for(own_hubbub, "bob", 2)
-    relay.to_redis.wait_caught()
+    relay.to_redis.wait_caught()  # it asks which of bob's directs is the newest
     relay.to_redis.open()
     relay.to_gateway.open()
     suitor.expect_error("username-taken", ref="again")
