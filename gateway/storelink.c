@@ -317,14 +317,13 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 /* A name may stand for several stores: any will do. */
 static const struct evutil_addrinfo *choose(const struct evutil_addrinfo *found)
 {
-    unsigned n = 0, wanted;
+    const struct evutil_addrinfo *chosen = found;
+    uint32_t n = 0;
 
     for (const struct evutil_addrinfo *at = found; at; at = at->ai_next)
-        n++;
-    wanted = randombytes_uniform(n);
-    for (; wanted > 0 && found->ai_next; wanted--)
-        found = found->ai_next;
-    return found;
+        if (randombytes_uniform(++n) == 0)
+            chosen = at;
+    return chosen;
 }
 
 static void on_address(int error, struct evutil_addrinfo *found, void *arg)
