@@ -641,13 +641,12 @@ static pid_t launch_forget(void)
     char redis_url[64];
     pid_t pid;
 
-    assert_non_null(postgres_url);
     snprintf(redis_url, sizeof redis_url, "redis://127.0.0.1:%s", getenv("TEST_REDIS_PORT"));
     pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         setenv("HUBBUB_REDIS_URL", redis_url, 1);
-        setenv("HUBBUB_POSTGRES_URL", postgres_url, 1);
+        setenv("HUBBUB_POSTGRES_URL", postgres_url ? postgres_url : "", 1);
         execl(store_path, store_path, "forget", "alice", (char *)NULL);
         _exit(127);
     }
