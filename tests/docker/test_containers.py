@@ -382,7 +382,7 @@ def test_down_and_up_keeps_the_history_and_down_with_v_forgets_it(project):
 def test_the_code_builds_without_warnings_and_its_suites_pass_on_the_base_of_the_images(project, tell):
     """On the plain build; without an argument `docker compose run tests` has the sanitized one, too."""
     said = project.compose("--profile", "test", "run", "--build", "--rm", "-T", "tests", "/usr/bin/python3", "tests/run.py",
-                           "--werror", "--plain", seconds=900)
+                           "--werror", "--plain", seconds=1800)
     tell(said.split("\n")[-1])
 
 
