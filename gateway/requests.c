@@ -102,23 +102,30 @@ static bool read_text(struct session *session, const struct request *request,
     return false;
 }
 
-static void do_chat(struct session *session, const struct request *request)
+/* The room of a request, or else the one where chats go.  NULL: it was answered with an error. */
+static struct member *read_member(struct session *session, const struct request *request)
 {
     struct member *member = session->current;
-    char text[REQUEST_MAX_BYTES + 1], room[ROOM_MAX_BYTES];
+    char room[ROOM_MAX_BYTES];
 
     if (request->room) {
         if (!room_fold(request->room, room)) {
             reject(session, request, ERROR_ROOM_INVALID, NULL);
-            return;
+            return NULL;
         }
         member = session_find_member(session, room);
     }
-    if (!member) {
+    if (!member)
         reject(session, request, ERROR_NOT_IN_ROOM, NULL);
-        return;
-    }
-    if (read_text(session, request, text))
+    return member;
+}
+
+static void do_chat(struct session *session, const struct request *request)
+{
+    struct member *member = read_member(session, request);
+    char text[REQUEST_MAX_BYTES + 1];
+
+    if (member && read_text(session, request, text))
         chat_say(session, member, text, request->ref, request->word);
 }
 
@@ -253,8 +260,7 @@ static bool is_of(const struct member *member, event_id id)
 
 static void do_history(struct session *session, const struct request *request)
 {
-    struct member *member = session->current;
-    char room[ROOM_MAX_BYTES];
+    struct member *member;
     event_id before, since;
     unsigned limit;
 
@@ -264,16 +270,10 @@ static void do_history(struct session *session, const struct request *request)
         do_history_with(session, request, limit, before, since);
         return;
     }
-    if (request->room) {
-        if (!room_fold(request->room, room)) {
-            reject(session, request, ERROR_ROOM_INVALID, NULL);
-            return;
-        }
-        member = session_find_member(session, room);
-    }
-    if (!member) {
-        reject(session, request, ERROR_NOT_IN_ROOM, NULL);
-    } else if (!is_of(member, before) || !is_of(member, since)) {
+    member = read_member(session, request);
+    if (!member)
+        return;
+    if (!is_of(member, before) || !is_of(member, since)) {
         reject(session, request, ERROR_BAD_REQUEST, "That is an id of another room.");
     } else {
         session_begin(session, DOING_HISTORY, request);

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hubbub import PATIENCE
+from hubbub import PATIENCE, wait_for
 from relay import Relay, through
 
 REAP_SECONDS = 40  # a gateway that is silent for 15 s is taken for dead
@@ -25,14 +25,13 @@ def answer_to(client, ref):
 
 def direct_when_possible(client, to, text, ref):
     """Sends one as often as it takes; returns the id under which it was accepted."""
-    deadline = time.monotonic() + 30
-    while True:
+    def acknowledged():
         client.send({"type": "direct", "to": to, "data": text, "ref": ref})
         answer = answer_to(client, ref)
-        if answer["type"] == "ack":
-            return answer["id"]
-        assert answer["code"] in ("unavailable", "no-such-user") and time.monotonic() < deadline
-        time.sleep(0.1)
+        assert answer["type"] == "ack" or answer["code"] in ("unavailable", "no-such-user"), answer
+        return answer.get("id")
+
+    return wait_for(acknowledged, 30, "the direct is acknowledged")
 
 
 def log_out(client):
@@ -149,14 +148,13 @@ def ask_for(hubbub, name, gateway):
 
 
 def join_when_free(client, name):
-    deadline = time.monotonic() + REAP_SECONDS
-    while True:
+    def welcome():
         client.send({"type": "join", "data": name, "ref": "join"})
         answer = answer_to(client, "join")
-        if answer["type"] == "welcome":
-            return
-        assert answer["code"] == "username-taken" and time.monotonic() < deadline
-        time.sleep(0.2)
+        assert answer["type"] == "welcome" or answer["code"] == "username-taken", answer
+        return answer["type"] == "welcome"
+
+    wait_for(welcome, REAP_SECONDS, "the name is free")
 
 
 def assert_gets_only(client, name, writer, text):

@@ -592,12 +592,8 @@ class Plain(Person):
         return self.in_place and not self.waiting_since
 
 
-class Line(Plain):
-    dialect = "line"
-    message = re.compile(rf"MSG (\S+) ({TEXT})")
-    direct = re.compile(rf"DM (\S+) ({TEXT})")
-    notice = re.compile(r"INFO \S+ (dis)?connected")
-    gap = re.compile(r"INFO gap (?:of directs|(\S+))")
+class Lines:
+    """What goes over the wire is lines."""
 
     def clear(self):
         self.data = b""
@@ -608,6 +604,14 @@ class Line(Plain):
     def decode(self, data):
         *lines, self.data = (self.data + data).split(b"\n")
         return [line.decode() for line in lines]
+
+
+class Line(Lines, Plain):
+    dialect = "line"
+    message = re.compile(rf"MSG (\S+) ({TEXT})")
+    direct = re.compile(rf"DM (\S+) ({TEXT})")
+    notice = re.compile(r"INFO \S+ (dis)?connected")
+    gap = re.compile(r"INFO gap (?:of directs|(\S+))")
 
     def log_in(self):
         self.send(f"LOGIN {self.name} {self.password}" if self.password and self.registered else f"LOGIN {self.name}")
@@ -680,22 +684,12 @@ class Slash(Plain):
             self.note_odd(text)
 
 
-class Prompt(Slash):
+class Prompt(Lines, Slash):
     dialect = "prompt"
     asks = re.compile("(Enter your name: |Password: )*")
     message = re.compile(rf"(\S+): ({TEXT})")
     direct = re.compile(rf"\[direct\] (\S+): ({TEXT})")
     notice = re.compile(r"\S+ (joined|left) the chat\.|  [/ ].*")
-
-    def clear(self):
-        self.data = b""
-
-    def send(self, line):
-        self.writer.write(line.encode() + b"\n")
-
-    def decode(self, data):
-        *lines, self.data = (self.data + data).split(b"\n")
-        return [line.decode() for line in lines]
 
     def log_in(self):
         self.send(self.name)
