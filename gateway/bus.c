@@ -689,6 +689,14 @@ void bus_start(struct bus *bus)
     event_active(bus->tick, EV_TIMEOUT, 0);
 }
 
+void bus_end_turn(struct bus *bus)
+{
+    for (size_t i = 0; i < bus->n_servers; i++) {
+        redis_flush(bus->servers[i].commands);
+        redis_flush(bus->servers[i].messages);
+    }
+}
+
 void bus_retire(struct bus *bus)
 {
     bus->retiring = true;

@@ -74,6 +74,9 @@ void bus_start(struct bus *bus);
  * forgotten this one. */
 void bus_retire(struct bus *bus);
 
+/* To be called at the end of each loop turn: sends what was asked in it. */
+void bus_end_turn(struct bus *bus);
+
 /* Who this gateway is now. */
 const char *bus_incarnation(const struct bus *bus);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,13 +21,18 @@ struct conn {
     struct conns *conns;
     void *owner;
     int fd;
-    struct evbuffer *input, *output;
+    char *input; /* what has arrived and is not used yet, but see conns->arrived; NULL: nothing */
+    size_t input_used, input_len; /* it lies between */
+    const char *lent;             /* goes before `output`; see conn_lend() */
+    size_t lent_len;
+    struct evbuffer *output; /* NULL: nothing waits */
     struct evbuffer *pieces; /* lengths (size_t) of what `output` begins with and goes in writes of its own;
                                 NULL: there never was any */
     size_t pieces_bytes;     /* their sum */
-    struct event readable, writable, timer, slow_timer;
-    struct event *quiet_timer; /* NULL: was never set */
-    struct event *alone_timer; /* of the pause behind a piece; NULL: there never was one */
+    struct event readable, timer;
+    /* NULL: not needed so far; the first two also, once they are not any more. */
+    struct event *writable, *slow_timer, *quiet_timer;
+    struct event *alone_timer; /* of the pause behind a piece */
     bool pausing;
     long timeout; /* seconds; see conn_set_timeout() */
     size_t discarded;
@@ -45,13 +51,17 @@ struct conns {
         *flush; /* those with output that was not tried yet, or to be freed; leave at the end of the turn */
     struct conn *again; /* those whose owner stopped at its budget; leave at the end of the turn */
     size_t open, closing;
+    /* What was just read from `reader`; it is copied only if some of it is left. */
+    struct conn *reader;
+    const char *arrived;
+    size_t arrived_len;
 };
 
 static void watch(struct conn *conn)
 {
     bool want = !conn->broken && (conn->closing ? conn->shut
                                                 : conn->owner && !conn->paused && !conn->slow && !conn->eof &&
-                                                      evbuffer_get_length(conn->input) < INPUT_MAX);
+                                                      conn->input_len - conn->input_used < INPUT_MAX);
 
     if (want == conn->reading)
         return;
@@ -68,6 +78,11 @@ static void queue_flush(struct conn *conn)
         return;
     conn->in_flush = true;
     DL_APPEND2(conn->conns->flush, conn, flush_prev, flush_next);
+}
+
+static size_t output_len(const struct conn *conn)
+{
+    return conn->lent_len + (conn->output ? evbuffer_get_length(conn->output) : 0);
 }
 
 static void start_timer(struct conn *conn, struct event *timer, long seconds)
@@ -91,22 +106,61 @@ static void discard(struct conn *conn)
     queue_flush(conn);
 }
 
+/* Copies `bytes` behind what is held already. */
+static void hold(struct conn *conn, const char *bytes, size_t len)
+{
+    size_t held = conn->input_len - conn->input_used;
+    char *input;
+
+    if (len == 0)
+        return;
+    if (conn->input_used > 0)
+        memmove(conn->input, conn->input + conn->input_used, held);
+    input = realloc(conn->input, held + len);
+    if (!input)
+        abort();
+    memcpy(input + held, bytes, len);
+    conn->input = input;
+    conn->input_used = 0;
+    conn->input_len = held + len;
+}
+
+/* Hands the owner what was just read, and keeps what that does not use. */
+static void take_input(struct conn *conn, const char *bytes, size_t len)
+{
+    struct conns *conns = conn->conns;
+
+    if (conn->input_len > 0) {
+        hold(conn, bytes, len);
+        conns->ops->input(conn->owner);
+        return;
+    }
+    conns->reader = conn;
+    conns->arrived = bytes;
+    conns->arrived_len = len;
+    conns->ops->input(conn->owner);
+    conns->reader = NULL;
+    if (!conn->closing)
+        hold(conn, conns->arrived, conns->arrived_len);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
+    static char bytes[READ_BYTES];
     struct conn *conn = arg;
-    int n;
+    ssize_t n;
 
     if (conn->closing) {
         discard(conn);
         return;
     }
-    n = evbuffer_read(conn->input, fd, READ_BYTES);
+    n = recv(fd, bytes, sizeof bytes, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n > 0) {
         if (conn->timeout_by_input && conn->timeout)
             start_timer(conn, &conn->timer, conn->timeout);
-        conn->conns->ops->input(conn->owner);
+        take_input(conn, bytes, (size_t)n);
     } else if (n == 0) {
         conn->eof = true;
         conn->conns->ops->eof(conn->owner);
@@ -163,6 +217,22 @@ struct conns *conns_create(struct event_base *base, const struct conn_ops *ops)
     return conns;
 }
 
+/* Events that few conns need, and not for long. */
+static struct event *need_event(struct conn *conn, struct event **event, int fd, short what,
+                                event_callback_fn callback)
+{
+    if (!*event && !(*event = event_new(conn->conns->base, fd, what, callback, conn)))
+        abort();
+    return *event;
+}
+
+static void free_event(struct event **event)
+{
+    if (*event)
+        event_free(*event);
+    *event = NULL;
+}
+
 static void destroy(struct conn *conn)
 {
     struct conns *conns = conn->conns;
@@ -177,16 +247,15 @@ static void destroy(struct conn *conn)
     else
         conns->open--;
     event_del(&conn->readable);
-    event_del(&conn->writable);
     event_del(&conn->timer);
-    event_del(&conn->slow_timer);
-    if (conn->quiet_timer)
-        event_free(conn->quiet_timer);
-    if (conn->alone_timer)
-        event_free(conn->alone_timer);
+    free_event(&conn->writable);
+    free_event(&conn->slow_timer);
+    free_event(&conn->quiet_timer);
+    free_event(&conn->alone_timer);
     close(conn->fd);
-    evbuffer_free(conn->input);
-    evbuffer_free(conn->output);
+    free(conn->input);
+    if (conn->output)
+        evbuffer_free(conn->output);
     if (conn->pieces)
         evbuffer_free(conn->pieces);
     free(conn);
@@ -215,23 +284,14 @@ struct conn *conn_create(struct conns *conns, int fd)
 {
     struct conn *conn = calloc(1, sizeof *conn);
 
-    if (conn) {
-        conn->input = evbuffer_new();
-        conn->output = evbuffer_new();
-    }
-    if (!conn || !conn->input || !conn->output) {
-        if (conn && conn->input)
-            evbuffer_free(conn->input);
-        free(conn);
+    if (!conn) {
         close(fd);
         return NULL;
     }
     conn->conns = conns;
     conn->fd = fd;
     event_assign(&conn->readable, conns->base, fd, EV_READ | EV_PERSIST, on_readable, conn);
-    event_assign(&conn->writable, conns->base, fd, EV_WRITE, on_writable, conn);
     event_assign(&conn->timer, conns->base, -1, 0, on_timer, conn);
-    event_assign(&conn->slow_timer, conns->base, -1, 0, on_slow_timer, conn);
     DL_APPEND(conns->all, conn);
     conns->open++;
     return conn;
@@ -243,9 +303,29 @@ void conn_set_owner(struct conn *conn, void *owner)
     watch(conn);
 }
 
-struct evbuffer *conn_input(struct conn *conn)
+const char *conn_input(const struct conn *conn, size_t *len)
 {
-    return conn->input;
+    bool just_read = conn->conns->reader == conn;
+
+    *len = just_read ? conn->conns->arrived_len : conn->input_len - conn->input_used;
+    if (*len == 0)
+        return "";
+    return just_read ? conn->conns->arrived : conn->input + conn->input_used;
+}
+
+void conn_use(struct conn *conn, size_t n)
+{
+    if (conn->conns->reader == conn) {
+        conn->conns->arrived += n;
+        conn->conns->arrived_len -= n;
+        return;
+    }
+    conn->input_used += n;
+    if (conn->input_used == conn->input_len) {
+        free(conn->input);
+        conn->input = NULL;
+        conn->input_used = conn->input_len = 0;
+    }
 }
 
 void conn_pause(struct conn *conn, bool paused)
@@ -262,17 +342,52 @@ void conn_again(struct conn *conn)
     DL_APPEND2(conn->conns->again, conn, again_prev, again_next);
 }
 
+static void append(struct conn *conn, const void *data, size_t len)
+{
+    if (!conn->output && !(conn->output = evbuffer_new()))
+        abort();
+    evbuffer_add(conn->output, data, len);
+}
+
+/* Copies what was lent: it cannot be written as it is. */
+static void keep_lent(struct conn *conn)
+{
+    if (conn->lent_len > 0)
+        append(conn, conn->lent, conn->lent_len);
+    conn->lent_len = 0;
+}
+
+/* Something was appended. */
+static void appended(struct conn *conn)
+{
+    queue_flush(conn);
+    if (!conn->slow && output_len(conn) > CONN_OUTPUT_MAX) {
+        conn->slow = true;
+        start_timer(conn, need_event(conn, &conn->slow_timer, -1, 0, on_slow_timer), CONN_SLOW_SECONDS);
+        watch(conn);
+    }
+}
+
 void conn_send(struct conn *conn, const void *data, size_t len)
 {
     if (conn->closing || conn->broken || len == 0)
         return;
-    evbuffer_add(conn->output, data, len);
-    queue_flush(conn);
-    if (!conn->slow && evbuffer_get_length(conn->output) > CONN_OUTPUT_MAX) {
-        conn->slow = true;
-        start_timer(conn, &conn->slow_timer, CONN_SLOW_SECONDS);
-        watch(conn);
+    keep_lent(conn);
+    append(conn, data, len);
+    appended(conn);
+}
+
+void conn_lend(struct conn *conn, const void *data, size_t len)
+{
+    if (conn->closing || conn->broken || len == 0)
+        return;
+    if (output_len(conn) > 0) {
+        conn_send(conn, data, len);
+        return;
     }
+    conn->lent = data;
+    conn->lent_len = len;
+    appended(conn);
 }
 
 static void add_piece(struct conn *conn, size_t len)
@@ -283,7 +398,7 @@ static void add_piece(struct conn *conn, size_t len)
 
 void conn_send_alone(struct conn *conn, const void *data, size_t len)
 {
-    size_t before = evbuffer_get_length(conn->output);
+    size_t before = output_len(conn);
 
     if (conn->closing || conn->broken || len == 0)
         return;
@@ -297,7 +412,7 @@ void conn_send_alone(struct conn *conn, const void *data, size_t len)
 
 bool conn_is_flushed(const struct conn *conn)
 {
-    return evbuffer_get_length(conn->output) == 0;
+    return output_len(conn) == 0;
 }
 
 bool conn_is_slow(const struct conn *conn)
@@ -318,13 +433,10 @@ void conn_set_quiet(struct conn *conn, long ms)
 {
     struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 
-    if (!conn->quiet_timer && ms == 0)
-        return;
-    if (!conn->quiet_timer && !(conn->quiet_timer = evtimer_new(conn->conns->base, on_quiet_timer, conn)))
-        abort();
-    event_del(conn->quiet_timer);
     if (ms > 0)
-        event_add(conn->quiet_timer, &tv);
+        event_add(need_event(conn, &conn->quiet_timer, -1, 0, on_quiet_timer), &tv);
+    else if (conn->quiet_timer)
+        event_del(conn->quiet_timer);
 }
 
 void conn_close(struct conn *conn)
@@ -335,7 +447,7 @@ void conn_close(struct conn *conn)
     conn->owner = NULL;
     conn->conns->open--;
     conn->conns->closing++;
-    event_del(&conn->slow_timer);
+    free_event(&conn->slow_timer);
     conn_set_quiet(conn, 0);
     start_timer(conn, &conn->timer, LINGER_SECONDS);
     watch(conn);
@@ -349,7 +461,7 @@ void conn_close(struct conn *conn)
  */
 static void finish_closing(struct conn *conn)
 {
-    if (!conn->broken && !conn->shut && evbuffer_get_length(conn->output) == 0) {
+    if (!conn->broken && !conn->shut && output_len(conn) == 0) {
         conn->shut = true;
         if (conn->eof || shutdown(conn->fd, SHUT_WR) < 0 || conn->conns->closing > CLOSING_MAX)
             conn->broken = true;
@@ -376,7 +488,23 @@ static enum written write_once(struct conn *conn, size_t len)
             evbuffer_prepend(conn->pieces, &len, sizeof len);
         return len > 0 ? WRITTEN_IN_PART : WRITTEN;
     }
-    return evbuffer_get_length(conn->output) > 0 ? WRITTEN_IN_PART : WRITTEN;
+    return output_len(conn) > 0 ? WRITTEN_IN_PART : WRITTEN;
+}
+
+/* Writes what was lent, once; what the socket does not take is copied. */
+static enum written write_lent(struct conn *conn)
+{
+    ssize_t n = send(conn->fd, conn->lent, conn->lent_len, MSG_NOSIGNAL);
+    bool failed = n < 0 && errno != EAGAIN && errno != EINTR;
+
+    if (n > 0) {
+        conn->lent += n;
+        conn->lent_len -= (size_t)n;
+    }
+    if (conn->lent_len == 0)
+        return WRITTEN;
+    keep_lent(conn);
+    return failed ? WRITE_FAILED : WRITTEN_IN_PART;
 }
 
 static void on_alone_timer(evutil_socket_t fd, short what, void *arg)
@@ -391,10 +519,8 @@ static void pause_writing(struct conn *conn)
 {
     struct timeval tv = {.tv_usec = CONN_ALONE_MS * 1000};
 
-    if (!conn->alone_timer && !(conn->alone_timer = evtimer_new(conn->conns->base, on_alone_timer, conn)))
-        abort();
     conn->pausing = true;
-    event_add(conn->alone_timer, &tv);
+    event_add(need_event(conn, &conn->alone_timer, -1, 0, on_alone_timer), &tv);
 }
 
 /* Writes all of the output, or the first of what goes alone: the rest follows behind the pause. */
@@ -403,6 +529,9 @@ static enum written write_output(struct conn *conn)
     enum written written = WRITTEN;
     size_t len;
 
+    if (conn->lent_len > 0 && !conn->output && !conn->pausing)
+        return write_lent(conn);
+    keep_lent(conn);
     while (conn->pieces_bytes > 0 && written == WRITTEN && (!conn->pausing || conn->closing)) {
         evbuffer_copyout(conn->pieces, &len, sizeof len);
         written = write_once(conn, len);
@@ -411,7 +540,7 @@ static enum written write_output(struct conn *conn)
     }
     if (conn->pieces_bytes > 0 || written != WRITTEN || (conn->pausing && !conn->closing))
         return written;
-    len = evbuffer_get_length(conn->output);
+    len = output_len(conn);
     return len > 0 ? write_once(conn, len) : WRITTEN;
 }
 
@@ -420,11 +549,18 @@ static void flush(struct conn *conn)
 {
     struct conns *conns = conn->conns;
 
-    if (!conn->broken) {
+    if (conn->broken) {
+        conn->lent_len = 0;
+    } else {
         enum written written = write_output(conn);
 
+        if (conn->output && evbuffer_get_length(conn->output) == 0) {
+            evbuffer_free(conn->output);
+            conn->output = NULL;
+            free_event(&conn->writable);
+        }
         if (written == WRITTEN_IN_PART) {
-            event_add(&conn->writable, NULL);
+            event_add(need_event(conn, &conn->writable, conn->fd, EV_WRITE, on_writable), NULL);
         } else if (written == WRITE_FAILED) {
             conn->broken = true;
             if (!conn->closing)
@@ -433,9 +569,9 @@ static void flush(struct conn *conn)
     }
     if (conn->closing) {
         finish_closing(conn);
-    } else if (conn->slow && evbuffer_get_length(conn->output) < CONN_OUTPUT_MAX / 4) {
+    } else if (conn->slow && output_len(conn) < CONN_OUTPUT_MAX / 4) {
         conn->slow = false;
-        event_del(&conn->slow_timer);
+        free_event(&conn->slow_timer);
         watch(conn);
         conns->ops->drained(conn->owner);
     }

@@ -21,7 +21,6 @@
 struct conn;
 struct conns;
 struct event_base;
-struct evbuffer;
 
 #define CONN_OUTPUT_MAX (1024 * 1024)
 #define CONN_SLOW_SECONDS 60
@@ -62,8 +61,12 @@ struct conn *conn_create(struct conns *conns, int fd);
 /* Says who is told.  Nothing is read before. */
 void conn_set_owner(struct conn *conn, void *owner);
 
-/* The bytes that arrived; the owner drains what it has used. */
-struct evbuffer *conn_input(struct conn *conn);
+/* The bytes that arrived and were not used yet; never NULL.  They stay where they are until conn_use() or the
+ * end of the callback. */
+const char *conn_input(const struct conn *conn, size_t *len);
+
+/* The owner is done with the first `n` of them. */
+void conn_use(struct conn *conn, size_t n);
 
 /* Stops or goes on reading; what is buffered already stays.  Nests not. */
 void conn_pause(struct conn *conn, bool paused);
@@ -73,6 +76,10 @@ void conn_again(struct conn *conn);
 
 /* Appends a copy of `data`; never fails, but see conn_is_slow(). */
 void conn_send(struct conn *conn, const void *data, size_t len);
+
+/* The same, but `data` stays where it is until conns_end_turn() has returned, and is not copied if it can be
+ * written at once: for what goes to many. */
+void conn_lend(struct conn *conn, const void *data, size_t len);
 
 /*
  * The same, but `data` gets a write of its own, and nothing is written for CONN_ALONE_MS after it: for peers

@@ -167,6 +167,131 @@ void member_skip(struct member *member, event_id until)
     moved(member);
 }
 
+/* Batches ------------------------------------------------------------------------------------------------ */
+
+static struct encoding *batch_encode(struct batch *batch, int dialect)
+{
+    struct encoding *encoding = batch->encodings[dialect];
+
+    if (encoding)
+        return encoding;
+    encoding = batch->encodings[dialect] = malloc(sizeof *encoding);
+    if (!encoding || !(encoding->buffer = evbuffer_new()))
+        abort();
+    for (size_t i = 0; i < batch->count; i++) {
+        dialects[dialect]->encode_event(batch->events[i], encoding->buffer);
+        encoding->ends[i] = evbuffer_get_length(encoding->buffer);
+    }
+    encoding->bytes = (const char *)evbuffer_pullup(encoding->buffer, -1);
+    return encoding;
+}
+
+/* True if event `i` of the batch is to be handed to the member. */
+static bool hears(const struct member *member, const struct batch *batch, size_t i)
+{
+    const struct event *event = batch->events[i];
+
+    if (event->id <= member->position) /* it entered behind that */
+        return false;
+    if (event->direct)
+        return batch->room->hub->ops->is_for(member->owner, event);
+    return batch->origins[i] != member->serial || member->echo;
+}
+
+static void hand_batch(struct member *member, struct batch *batch)
+{
+    const struct hub_ops *ops = batch->room->hub->ops;
+    const struct encoding *encoding = batch_encode(batch, member->dialect);
+
+    for (size_t i = 0, first; i < batch->count; i++) {
+        for (first = i; i < batch->count && hears(member, batch, i);)
+            i++;
+        if (i > first) {
+            size_t start = first > 0 ? encoding->ends[first - 1] : 0;
+
+            ops->lend(member->owner, encoding->bytes + start, encoding->ends[i - 1] - start);
+        }
+    }
+    member->position = batch->events[batch->count - 1]->id;
+    moved(member);
+}
+
+/* Hands the room's batch, if there is one, to all at the head. */
+static void batch_send(struct room *room)
+{
+    struct batch *batch = room->batch;
+    struct member *member, *next;
+
+    if (!batch)
+        return;
+    DL_FOREACH_SAFE (room->head, member, next) {
+        if (!room->hub->ops->ready(member->owner))
+            member_set_behind(member, true);
+        else if (member->position < batch->events[batch->count - 1]->id)
+            hand_batch(member, batch);
+    }
+    room->batch = batch->room = NULL;
+}
+
+static void batch_add(struct room *room, struct event *event)
+{
+    struct hub *hub = room->hub;
+    struct batch *batch = room->batch;
+
+    if (batch && (batch->count == BATCH_EVENTS || batch->size > BATCH_BYTES)) {
+        batch_send(room);
+        batch = NULL;
+    }
+    if (!batch) {
+        batch = malloc(sizeof *batch);
+        if (!batch)
+            abort();
+        batch->room = room;
+        batch->count = batch->size = 0;
+        memset(batch->encodings, 0, sizeof batch->encodings);
+        room->batch = batch;
+        DL_APPEND(hub->batches, batch);
+    }
+    batch->origins[batch->count] = hub->ops->serial_of(hub->ctx, event->session);
+    batch->events[batch->count++] = event_hold(event);
+    batch->size += event->size;
+}
+
+static void batch_destroy(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        event_drop(batch->events[i]);
+    for (int i = 0; i < DIALECTS_MAX; i++) {
+        if (batch->encodings[i])
+            evbuffer_free(batch->encodings[i]->buffer);
+        free(batch->encodings[i]);
+    }
+    free(batch);
+}
+
+static void forget_batches(struct batch **list)
+{
+    struct batch *batch;
+
+    while ((batch = *list)) {
+        DL_DELETE(*list, batch);
+        batch_destroy(batch);
+    }
+}
+
+void hub_end_turn(struct hub *hub)
+{
+    struct batch *batch;
+
+    forget_batches(&hub->lent);
+    while ((batch = hub->batches)) {
+        DL_DELETE(hub->batches, batch);
+        DL_APPEND(hub->lent, batch);
+        if (batch->room)
+            batch_send(batch->room);
+    }
+}
+
 /* Rooms -------------------------------------------------------------------------------------------------- */
 
 bool room_is_behind(const struct room *room)
@@ -190,28 +315,20 @@ void room_keep_past(struct room *room, struct event *event)
 
 void room_accept(struct room *room, struct event *event)
 {
-    struct hub *hub = room->hub;
-    uint64_t origin = hub->ops->serial_of(hub->ctx, event->session);
-    struct member *member, *next;
-
     ring_push(&room->ring, event);
     room->position = event->id;
     if (room->target < event->id)
         room->target = event->id;
-    bus_saw(hub->bus, event->id);
-    hub_encode_begin(hub);
-    DL_FOREACH_SAFE (room->head, member, next) {
-        if (!hub->ops->ready(member->owner))
-            member_set_behind(member, true);
-        else if (member->position < event->id)
-            room_deliver(room, member, event, origin);
-    }
+    bus_saw(room->hub->bus, event->id);
+    if (room->head)
+        batch_add(room, event);
 }
 
 void room_skip(struct room *room, event_id until)
 {
     struct member *member, *next;
 
+    batch_send(room);
     queue_clear(&room->ring);
     room->position = until;
     if (room->target < until)
@@ -290,6 +407,7 @@ static void take_notice(struct room *room, const char *payload, size_t len)
     notice.name = shown;
     notice.ms = strtoull(ms, NULL, 10);
     origin = hub->ops->serial_of(hub->ctx, session);
+    batch_send(room);
     hub_encode_begin(hub);
     for (int i = 0; i < 2; i++) {
         DL_FOREACH (lists[i], member) {
@@ -510,6 +628,8 @@ static void room_destroy(struct room *room)
     struct hub *hub = room->hub;
 
     fill_finish(room);
+    if (room->batch)
+        room->batch->room = NULL;
     if (room->idle)
         DL_DELETE2(hub->idle, room, idle_prev, idle_next);
     bus_unsubscribe(hub->bus, room->channel);
@@ -601,6 +721,8 @@ void hub_destroy(struct hub *hub)
     }
     DL_FOREACH_SAFE (hub->lookups, lookup, after)
         free(lookup);
+    forget_batches(&hub->batches);
+    forget_batches(&hub->lent);
     for (int i = 0; i < DIALECTS_MAX; i++)
         if (hub->encoded[i])
             evbuffer_free(hub->encoded[i]);

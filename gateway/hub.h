@@ -6,7 +6,8 @@
  *
  * The hub is the subject of the observer pattern, members are the observers.  A room's events form a chain
  * (see event.h).  An event is handed on only if it is the next link; otherwise the room is *behind*: events
- * are held back, the missing ones are asked for, and all go out in order.  A member is behind, too, if it
+ * are held back, the missing ones are asked for, and all go out in order.  What a room accepts in one turn of
+ * the loop goes out together at its end, encoded once per dialect.  A member is behind, too, if it
  * came back with an old position or does not read fast enough.  All that is behind is fed in one way (see
  * fill.c).
  *
@@ -49,6 +50,8 @@ struct member {
 struct hub_ops {
     /* Hands bytes to a member's session. */
     void (*send)(void *owner, const void *data, size_t len);
+    /* The same, but the bytes stay where they are until the next call of hub_end_turn. */
+    void (*lend)(void *owner, const void *data, size_t len);
     /* True if the session may be handed more now; if not, hub_resume is to be called when it may. */
     bool (*ready)(void *owner);
     /* The position of a member that has `waiting` chats, or is `watched`, has moved. */
@@ -119,6 +122,10 @@ void hub_lane_up(struct hub *hub, unsigned lane);
 void hub_lane_down(struct hub *hub, unsigned lane);
 void hub_subscribed(struct hub *hub, const char *channel);
 void hub_message(struct hub *hub, const char *channel, const char *payload, size_t len);
+
+/* To be called at the end of each loop turn, before the conns are flushed: hands to those at the head what
+ * was accepted in the turn. */
+void hub_end_turn(struct hub *hub);
 
 /* What the hub does once a second by itself; for tests with a clock of their own. */
 void hub_tick(struct hub *hub);

@@ -299,8 +299,10 @@ static void run(struct gateway *gateway)
     while (gateway->stage != DONE) {
         if (event_base_loop(gateway->base, more ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE) < 0)
             break;
+        hub_end_turn(gateway->hub);
         more = conns_end_turn(gateway->conns);
         sessions_end_turn(&gateway->sessions);
+        bus_end_turn(gateway->bus);
         if (gateway->stage != RUNNING)
             drain_further(gateway);
     }

@@ -1,20 +1,24 @@
 #include "redis.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 
 #include "log.h"
 #include "settings.h"
+
+#define READ_BYTES (256 * 1024) /* at once: Redis drops who lags */
+#define LENGTH_MAX_BYTES 24     /* of a line "$11\r\n" */
 
 struct asked {
     redis_reply_fn *reply;
@@ -29,7 +33,9 @@ struct redis {
     const struct redis_ops *ops;
     void *owner;
     struct evdns_getaddrinfo_request *lookup; /* of the address, under way */
-    struct bufferevent *stream;               /* NULL: not connected */
+    int fd;                                   /* -1: not connected */
+    struct event *readable, *writable; /* of fd; the second only while the socket is full, or connects */
+    struct evbuffer *output;           /* what is to be sent */
     redisReader *reader;
     bool ready;
     unsigned attempts;
@@ -48,6 +54,12 @@ struct redis *redis_create(struct event_base *base, struct evdns_base *dns,
 
     if (!redis)
         return NULL;
+    redis->output = evbuffer_new();
+    if (!redis->output) {
+        free(redis);
+        return NULL;
+    }
+    redis->fd = -1;
     redis->base = base;
     redis->dns = dns;
     redis->address = address;
@@ -62,6 +74,7 @@ void redis_destroy(struct redis *redis)
     if (!redis)
         return;
     redis_disconnect(redis);
+    evbuffer_free(redis->output);
     free(redis->asked);
     free(redis);
 }
@@ -74,9 +87,15 @@ void redis_disconnect(struct redis *redis)
     if (redis->lookup)
         evdns_getaddrinfo_cancel(redis->lookup);
     redis->lookup = NULL;
-    if (redis->stream)
-        bufferevent_free(redis->stream);
-    redis->stream = NULL;
+    if (redis->readable)
+        event_free(redis->readable);
+    if (redis->writable)
+        event_free(redis->writable);
+    redis->readable = redis->writable = NULL;
+    if (redis->fd >= 0)
+        close(redis->fd);
+    redis->fd = -1;
+    evbuffer_drain(redis->output, evbuffer_get_length(redis->output));
     if (redis->reader)
         redisReaderFree(redis->reader);
     redis->reader = NULL;
@@ -102,33 +121,34 @@ static void take_reply(struct redis *redis, redisReply *reply)
     freeReplyObject(reply);
 }
 
-static void on_read(struct bufferevent *stream, void *arg)
+static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
+    static char bytes[READ_BYTES];
     struct redis *redis = arg;
-    struct evbuffer *input = bufferevent_get_input(stream);
     unsigned generation = redis->generation;
+    ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+    void *reply = NULL;
 
-    while (evbuffer_get_length(input) > 0) {
-        size_t len = evbuffer_get_contiguous_space(input);
-        void *reply = NULL;
-
-        if (redisReaderFeed(redis->reader, (char *)evbuffer_pullup(input, (ev_ssize_t)len), len) !=
-            REDIS_OK) {
-            lose(redis, "out of memory");
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        lose(redis, n < 0 ? strerror(errno) : "closed by Redis");
+        return;
+    }
+    if (redisReaderFeed(redis->reader, bytes, (size_t)n) != REDIS_OK) {
+        lose(redis, "out of memory");
+        return;
+    }
+    for (;;) {
+        if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
+            lose(redis, "protocol error");
             return;
         }
-        evbuffer_drain(input, len);
-        for (;;) {
-            if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
-                lose(redis, "protocol error");
-                return;
-            }
-            if (!reply)
-                break;
-            take_reply(redis, reply);
-            if (redis->generation != generation)
-                return; /* the callback dropped this connection */
-        }
+        if (!reply)
+            return;
+        take_reply(redis, reply);
+        if (redis->generation != generation)
+            return; /* the callback dropped this connection */
     }
 }
 
@@ -138,18 +158,12 @@ static void on_password(void *owner, uint64_t token, const struct redisReply *re
         log_error("redis_password_refused", "error=%s setting=HUBBUB_REDIS_PASSWORD", reply->str);
 }
 
-static void on_event(struct bufferevent *stream, short what, void *arg)
+static void on_connected(struct redis *redis)
 {
-    struct redis *redis = arg;
-    int one = 1, fd = bufferevent_getfd(stream);
+    int one = 1;
 
-    if (!(what & BEV_EVENT_CONNECTED)) {
-        lose(redis, (what & BEV_EVENT_EOF) ? "closed by Redis"
-                                           : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-        return;
-    }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    setsockopt(redis->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(redis->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     redis->ready = true;
     redis->attempts--; /* this family works: the next connection begins with it */
     if (redis->password[0]) {
@@ -157,7 +171,39 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 
         redis_send(redis, on_password, 0, 2, argv, NULL);
     }
+    event_add(redis->readable, NULL);
     redis->ops->connected(redis->owner);
+}
+
+/* The connection is there, or failed; or the socket has room again. */
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis *redis = arg;
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    if (redis->ready) {
+        redis_flush(redis);
+    } else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error) {
+        lose(redis, strerror(error ? error : errno));
+    } else {
+        on_connected(redis);
+    }
+}
+
+/* Starts to connect to a numeric address.  Returns 0 or an errno. */
+static int start_connecting(struct redis *redis, const struct evutil_addrinfo *address)
+{
+    redis->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (redis->fd < 0)
+        return errno;
+    redis->readable = event_new(redis->base, redis->fd, EV_READ | EV_PERSIST, on_readable, redis);
+    redis->writable = event_new(redis->base, redis->fd, EV_WRITE, on_writable, redis);
+    if (!redis->readable || !redis->writable)
+        return ENOMEM;
+    if (connect(redis->fd, address->ai_addr, (socklen_t)address->ai_addrlen) < 0 && errno != EINPROGRESS)
+        return errno;
+    return event_add(redis->writable, NULL) < 0 ? ENOMEM : 0; /* also when it is there already */
 }
 
 static void on_address(int error, struct evutil_addrinfo *found, void *arg)
@@ -171,9 +217,10 @@ static void on_address(int error, struct evutil_addrinfo *found, void *arg)
         lose(redis, evutil_gai_strerror(error));
         return;
     }
-    /* A failure comes through on_event, also one that is known at once. */
-    bufferevent_socket_connect(redis->stream, found->ai_addr, (int)found->ai_addrlen);
+    error = start_connecting(redis, found);
     evutil_freeaddrinfo(found);
+    if (error)
+        lose(redis, strerror(error));
 }
 
 /* Only the first address that a name has is tried, so the families take turns. */
@@ -195,18 +242,12 @@ void redis_connect(struct redis *redis)
 
     redis_disconnect(redis);
     redis->reader = redisReaderCreate();
-    redis->stream = bufferevent_socket_new(redis->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-    if (!redis->reader || !redis->stream) {
+    if (!redis->reader) {
         lose(redis, "out of memory");
         return;
     }
-    bufferevent_setcb(redis->stream, on_read, NULL, on_event, redis);
-    bufferevent_set_max_single_read(redis->stream, 256 * 1024); /* read eagerly: Redis drops who lags */
-    bufferevent_set_max_single_write(redis->stream, 1024 * 1024);
-    bufferevent_enable(redis->stream, EV_READ | EV_WRITE);
     hints.ai_family = next_family(redis);
     snprintf(port, sizeof port, "%u", redis->address->port);
-    /* Not bufferevent_socket_connect_hostname(): what it looks up cannot be called off. */
     lookup = evdns_getaddrinfo(redis->dns, redis->address->host, port, &hints, on_address, redis);
     if (lookup) /* else on_address was called already */
         redis->lookup = lookup;
@@ -231,22 +272,54 @@ static bool expect(struct redis *redis, redis_reply_fn *reply, uint64_t token)
     return true;
 }
 
+/* Writes the line "*3\r\n" or "$11\r\n"; returns where it ends. */
+static char *put_length(char *at, char kind, size_t length)
+{
+    char digits[24], *first = digits + sizeof digits;
+
+    do
+        *--first = (char)('0' + length % 10);
+    while ((length /= 10) > 0);
+    *at++ = kind;
+    at = mempcpy(at, first, (size_t)(digits + sizeof digits - first));
+    return mempcpy(at, "\r\n", 2);
+}
+
 void redis_send(struct redis *redis, redis_reply_fn *reply, uint64_t token, int argc, const char **argv,
                 const size_t *lengths)
 {
-    struct evbuffer *output;
+    struct evbuffer_iovec space;
+    size_t most = LENGTH_MAX_BYTES;
+    char *at;
 
     if (!redis->ready)
         return;
     if (reply && !expect(redis, reply, token))
         abort(); /* a reply without its place in the row would answer the wrong question */
-    output = bufferevent_get_output(redis->stream);
-    evbuffer_add_printf(output, "*%d\r\n", argc);
+    for (int i = 0; i < argc; i++)
+        most += LENGTH_MAX_BYTES + (lengths ? lengths[i] : strlen(argv[i])) + 2;
+    if (evbuffer_reserve_space(redis->output, (ev_ssize_t)most, &space, 1) != 1)
+        abort();
+    at = put_length(space.iov_base, '*', (size_t)argc);
     for (int i = 0; i < argc; i++) {
         size_t len = lengths ? lengths[i] : strlen(argv[i]);
 
-        evbuffer_add_printf(output, "$%zu\r\n", len);
-        evbuffer_add(output, argv[i], len);
-        evbuffer_add(output, "\r\n", 2);
+        at = put_length(at, '$', len);
+        at = mempcpy(at, argv[i], len);
+        at = mempcpy(at, "\r\n", 2);
     }
+    space.iov_len = (size_t)(at - (char *)space.iov_base);
+    evbuffer_commit_space(redis->output, &space, 1);
+}
+
+void redis_flush(struct redis *redis)
+{
+    if (!redis->ready || evbuffer_get_length(redis->output) == 0 ||
+        event_pending(redis->writable, EV_WRITE, NULL))
+        return;
+    /* That the connection broke is told by reading it. */
+    if (evbuffer_write(redis->output, redis->fd) < 0 && errno != EAGAIN && errno != EINTR)
+        return;
+    if (evbuffer_get_length(redis->output) > 0)
+        event_add(redis->writable, NULL);
 }

@@ -45,10 +45,14 @@ void redis_connect(struct redis *redis);
 void redis_disconnect(struct redis *redis);
 
 /*
- * Sends one command; all of a loop turn leave in one write.  With `reply` NULL no answer is expected
+ * Queues one command for redis_flush().  With `reply` NULL no answer is expected
  * (SUBSCRIBE and UNSUBSCRIBE, whose answers are pushed).  Does nothing while not connected.
  */
 void redis_send(struct redis *redis, redis_reply_fn *reply, uint64_t token, int argc, const char **argv,
                 const size_t *lengths);
+
+/* Sends what is queued, in one write; to be called at the end of each loop turn.  What a full socket does not
+ * take follows by itself. */
+void redis_flush(struct redis *redis);
 
 #endif

@@ -390,7 +390,6 @@ static void end_of_input(struct session *session)
 
 void session_read(struct session *session)
 {
-    struct evbuffer *input = conn_input(session->conn);
     enum decoded decoded = DECODED_REQUEST;
     bool at_end = false;
 
@@ -409,10 +408,9 @@ void session_read(struct session *session)
             conn_again(session->conn);
             return;
         }
-        given = evbuffer_get_length(input);
-        bytes = given ? (const char *)evbuffer_pullup(input, -1) : ""; /* never NULL: decoders add to it */
+        bytes = conn_input(session->conn, &given);
         decoded = session->dialect->decode(session->codec, bytes, given, &used, &request);
-        evbuffer_drain(input, used);
+        conn_use(session->conn, used);
         if (decoded == DECODED_MORE) {
             if (!session->dialect->quiet || at_end)
                 break;

@@ -45,6 +45,30 @@ struct fill {
     size_t count, room;
 };
 
+#define BATCH_EVENTS 128 /* half a ring, which must still have them for those who are not ready */
+#define BATCH_BYTES (64 * 1024)
+
+/* The events of a batch in one dialect, one behind the other. */
+struct encoding {
+    struct evbuffer *buffer;
+    const char *bytes;         /* in there */
+    size_t ends[BATCH_EVENTS]; /* where each event's end */
+};
+
+/*
+ * What a room has accepted in this turn and those at its head have not heard yet.  Made with the first event;
+ * goes out at the end of the turn, or before something that must come behind it; freed at the end of the
+ * next turn, for until then its bytes are lent.
+ */
+struct batch {
+    struct room *room; /* NULL: it went out */
+    struct batch *prev, *next;
+    size_t count, size; /* size: as of a queue */
+    struct event *events[BATCH_EVENTS];
+    uint64_t origins[BATCH_EVENTS];           /* number of the session here that said it, or 0 */
+    struct encoding *encodings[DIALECTS_MAX]; /* NULL: not needed so far */
+};
+
 struct room {
     struct hub *hub;
     uint64_t serial;
@@ -55,8 +79,9 @@ struct room {
     struct queue ring, held;
     struct queue
         past; /* what was read last for somebody behind: more may come who want it; the check forgets it */
-    struct member *head; /* members at the position */
+    struct member *head; /* members at the position, or where the batch begins */
     struct member *behind;
+    struct batch *batch;    /* what those at the head are about to hear, or NULL */
     struct waiter *waiters; /* holders that wait for ROOM_LIVE */
     struct fill *fill;
     bool walking; /* a walk is under way: one command without its answer */
@@ -84,6 +109,8 @@ struct hub {
     bool suspects;
     uint64_t suspected_at; /* when the last room was */
     struct lookup *lookups;
+    struct batch *batches; /* of this turn */
+    struct batch *lent;    /* of the last turn */
     struct event *tick;
     struct evbuffer *encoded[DIALECTS_MAX]; /* what is being handed out, once per dialect */
     struct hub_counts counts;
@@ -91,7 +118,8 @@ struct hub {
 
 /* hub.c, for fill.c -------------------------------------------------------------------------------------- */
 
-/* Hands the next event of the chain to all at the head, and moves the room's position.  Borrows `event`. */
+/* Moves the room's position to the next event of the chain, which all at the head hear at the end of the
+ * turn.  Borrows `event`. */
 void room_accept(struct room *room, struct event *event);
 
 /* Hands `event` to one member and moves its position.  hub_encode_begin was called before the first. */

@@ -240,12 +240,14 @@ void sessions_roomy(struct sessions *sessions, unsigned lane)
 /* A header where none belongs: of a proxy that is set up wrongly, or of somebody who lies about it. */
 static bool begins_with_proxy_header(struct session *session)
 {
-    struct evbuffer *input = conn_input(session->conn);
+    const char *bytes;
+    size_t len;
 
     if (session->heard)
         return false;
     session->heard = true;
-    return proxy_header_begins((const char *)evbuffer_pullup(input, -1), evbuffer_get_length(input));
+    bytes = conn_input(session->conn, &len);
+    return proxy_header_begins(bytes, len);
 }
 
 static void on_input(void *owner)
@@ -319,6 +321,16 @@ static void hub_send(void *owner, const void *data, size_t len)
     session_send(owner, data, len);
 }
 
+static void hub_lend(void *owner, const void *data, size_t len)
+{
+    struct session *session = owner;
+
+    if (session->dialect->frame)
+        session_send(session, data, len);
+    else
+        conn_lend(session->conn, data, len);
+}
+
 static bool hub_ready(void *owner)
 {
     struct session *session = owner;
@@ -356,7 +368,7 @@ static void hub_room_ready(void *ctx, uint64_t token, bool good)
         session_room_ready(session, good);
 }
 
-const struct hub_ops sessions_hub_ops = {hub_send,   hub_ready,     hub_reached,
+const struct hub_ops sessions_hub_ops = {hub_send,   hub_lend,      hub_ready,     hub_reached,
                                          hub_is_for, hub_serial_of, hub_room_ready};
 
 /* From presence ------------------------------------------------------------------------------------------ */

@@ -366,6 +366,14 @@ void fake_deafen(struct bus *bus, const char *room)
 
 /* What arrives ------------------------------------------------------------------------------------------- */
 
+bool fake_long_turns;
+
+static void end_turn(struct bus *bus)
+{
+    if (!fake_long_turns)
+        hub_end_turn(bus->hub);
+}
+
 bool fake_deliver(struct bus *bus)
 {
     struct item *item = bus->wire;
@@ -387,6 +395,7 @@ bool fake_deliver(struct bus *bus)
         hub_subscribed(bus->hub, channel);
     }
     item_free(item);
+    end_turn(bus);
     return true;
 }
 
@@ -417,6 +426,7 @@ static void finish_read(struct bus *bus, struct read *read, enum bus_status stat
         freeReplyObject(reply);
     redisReaderFree(reader);
     read_free(read);
+    end_turn(bus);
 }
 
 bool fake_answer(struct bus *bus)

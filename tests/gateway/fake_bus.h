@@ -48,6 +48,10 @@ void fake_trim(struct bus *bus, const char *room, event_id id);
 /* Redis: everything is gone, and all lanes are opened again at a higher floor. */
 void fake_wipe(struct bus *bus);
 
+/* False, as at the start: each thing that arrives is a turn of the loop.  Else the test calls hub_end_turn.
+ */
+extern bool fake_long_turns;
+
 /* The steps.  Each returns false if there is nothing to do. */
 bool fake_execute_subscription(struct bus *bus);
 bool fake_deliver(struct bus *bus); /* the next message or confirmation arrives */

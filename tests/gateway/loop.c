@@ -89,6 +89,7 @@ uint64_t now_ms(void)
 void loop_once(void)
 {
     event_base_loop(loop.base, EVLOOP_ONCE);
+    bus_end_turn(loop.bus);
 }
 
 void loop_create(unsigned servers)

@@ -120,7 +120,7 @@ static void on_room_ready(void *ctx, uint64_t token, bool good)
         world.room_ready(token, good);
 }
 
-static const struct hub_ops ops = {on_send, is_ready, on_reached, is_for, serial_of, on_room_ready};
+static const struct hub_ops ops = {on_send, on_send, is_ready, on_reached, is_for, serial_of, on_room_ready};
 
 /* The world ---------------------------------------------------------------------------------------------- */
 
