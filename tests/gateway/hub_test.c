@@ -123,6 +123,77 @@ static void test_an_event_is_encoded_once_for_each_dialect(void **state)
     assert_int_equal(world.encoded[1], 1);
 }
 
+static void test_what_comes_in_one_turn_goes_out_together(void **state)
+{
+    struct person *alice = enter("lobby", .serial = 7), *bob = enter("lobby", .serial = 8), *carol;
+
+    fake_long_turns = true;
+    say("lobby", 2);
+    fake_say(world.bus, "lobby", 7);
+    say("lobby", 1);
+    while (fake_deliver(world.bus))
+        continue;
+    carol = person_try("lobby", (struct how){.serial = 9}); /* enters behind the four */
+    say("lobby", 1);
+    fake_deliver(world.bus);
+    assert_string_equal(told(bob), "");
+    hub_end_turn(world.hub);
+    fake_long_turns = false;
+    assert_string_equal(told(alice), "1 2 4 5 ");
+    assert_string_equal(told(bob), "1 2 3 4 5 ");
+    assert_string_equal(told(carol), "5 ");
+    assert_int_equal(world.encoded[0], 5);
+    assert_int_equal(bob->sends, 1);
+    assert_int_equal(alice->sends, 2);
+}
+
+static void test_who_stops_reading_in_a_turn_gets_it_all_later(void **state)
+{
+    struct person *alice = enter("lobby");
+
+    fake_long_turns = true;
+    say("lobby", BATCH_EVENTS + 3); /* more than go out together */
+    while (fake_deliver(world.bus))
+        continue;
+    told(alice); /* the first batch */
+    assert_true(alice->member->position < hub_newest(alice->member->room));
+    alice->ready = false;
+    hub_end_turn(world.hub);
+    fake_long_turns = false;
+    assert_string_equal(told(alice), "");
+    person_resume(alice);
+    assert_string_equal(told(alice), "129 130 131 ");
+}
+
+static void test_a_notice_comes_behind_what_was_said_before_it(void **state)
+{
+    struct person *alice = enter("lobby", .serial = 7);
+
+    fake_long_turns = true;
+    say("lobby", 1);
+    fake_notice(world.bus, "lobby", 8);
+    say("lobby", 1);
+    while (fake_deliver(world.bus))
+        continue;
+    hub_end_turn(world.hub);
+    fake_long_turns = false;
+    assert_string_equal(told(alice), "1 + 2 ");
+}
+
+static void test_who_leaves_before_the_turn_ends_takes_nothing_along(void **state)
+{
+    struct person *alice = enter("lobby");
+
+    fake_long_turns = true;
+    say("lobby", 1);
+    fake_deliver(world.bus);
+    person_leave(alice);
+    fake_now += 31000;
+    hub_tick(world.hub); /* the room goes, too */
+    hub_end_turn(world.hub);
+    fake_long_turns = false;
+}
+
 static void test_what_was_heard_already_is_not_heard_again(void **state)
 {
     struct person *alice = enter("lobby");
@@ -333,6 +404,10 @@ int main(void)
         world_test(test_a_chat_is_not_sent_back_to_who_said_it),
         world_test(test_a_chat_is_sent_back_to_who_wants_that),
         world_test(test_an_event_is_encoded_once_for_each_dialect),
+        world_test(test_what_comes_in_one_turn_goes_out_together),
+        world_test(test_who_stops_reading_in_a_turn_gets_it_all_later),
+        world_test(test_a_notice_comes_behind_what_was_said_before_it),
+        world_test(test_who_leaves_before_the_turn_ends_takes_nothing_along),
         world_test(test_what_was_heard_already_is_not_heard_again),
         world_test(test_an_event_whose_forerunner_redis_forgot_is_delivered),
         world_test(test_reached_is_told_of_each_move_while_chats_wait),

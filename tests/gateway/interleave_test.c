@@ -66,16 +66,17 @@ enum step {
     STEP_CUT,
     STEP_SWALLOW,
     STEP_REFUSE,
+    STEP_TURN,   /* the turn of the loop ends in which something was accepted */
     STEP_PERSON, /* the first of ACTORS */
     STEPS = STEP_PERSON + ACTORS,
 };
 
-static const char letters[] = "srpdachCwf012";
+static const char letters[] = "srpdachCwft012";
 
 #define REDIS_STEPS (BIT(STEP_SUBSCRIPTION) | BIT(STEP_READ) | BIT(STEP_REDIS))
 #define GATEWAY_STEPS                                                                               \
     (BIT(STEP_DELIVERY) | BIT(STEP_ANSWER) | BIT(STEP_CLOCK) | BIT(STEP_HEAL) | BIT(STEP_SWALLOW) | \
-     (~0u << STEP_PERSON))
+     BIT(STEP_TURN) | (~0u << STEP_PERSON))
 
 /*
  * The steps with which each may change places: what Redis and the gateway can do now they can do in either
@@ -92,6 +93,7 @@ static const unsigned free_of[STEPS] = {
     [STEP_CUT] = BIT(STEP_REDIS),
     [STEP_SWALLOW] = REDIS_STEPS,
     [STEP_REFUSE] = BIT(STEP_SUBSCRIPTION) | BIT(STEP_REDIS),
+    [STEP_TURN] = REDIS_STEPS,
     [STEP_PERSON] = REDIS_STEPS,
     [STEP_PERSON + 1] = REDIS_STEPS,
     [STEP_PERSON + 2] = REDIS_STEPS,
@@ -328,6 +330,9 @@ static void take(enum step step)
     case STEP_REFUSE:
         refused = fake_refuse(world.bus);
         break;
+    case STEP_TURN:
+        hub_end_turn(world.hub);
+        break;
     default:
         act(step - STEP_PERSON);
     }
@@ -351,6 +356,7 @@ static unsigned possible(void)
     bits |= scenario->cut && !cut ? BIT(STEP_CUT) : 0;
     bits |= scenario->swallow && !swallowed && pending.message && *redis_next ? BIT(STEP_SWALLOW) : 0;
     bits |= scenario->refuse && !refused && fake_reads(world.bus) ? BIT(STEP_REFUSE) : 0;
+    bits |= world.hub->batches ? BIT(STEP_TURN) : 0;
     for (unsigned i = 0; i < ACTORS; i++)
         bits |= can_act(&actors[i], &scenario->people[i]) ? BIT(STEP_PERSON + i) : 0;
     /* What was lost without a sound is found by the clock, once everything else has happened. */
@@ -363,6 +369,7 @@ static unsigned possible(void)
 
 static void begin_path(void)
 {
+    fake_long_turns = false;
     world_create(NULL);
     world.room_ready = on_room_ready;
     fake_page(world.bus, scenario->page);
@@ -386,6 +393,7 @@ static void begin_path(void)
         fake_settle(world.bus);
         act(i);
     }
+    fake_long_turns = true;
 }
 
 /* What everybody was told, in `text`. */
@@ -616,6 +624,7 @@ static void test_in_whatever_order_everybody_hears_everything_once_and_in_order(
         all.paths += count.paths;
         all.steps += count.steps;
     }
+    fake_long_turns = false;
     world_create(NULL); /* frees what is kept from world to world */
     world_destroy(NULL);
     print_message("%zu cases, %lu orders, %lu deliveries, %lu gaps\n", SCENARIOS, all.paths, checks.events,
@@ -640,6 +649,7 @@ static void test_one_path(void **state)
         check_rest(text, sizeof text);
     print_message("%s", text);
     end_path();
+    fake_long_turns = false;
     world_create(NULL);
     world_destroy(NULL);
 }

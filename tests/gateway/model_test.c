@@ -158,6 +158,14 @@ static void some_steps(void)
         }
 }
 
+/* Some turns of the loop bring one thing, some many. */
+static void turns_change(void)
+{
+    fake_long_turns = chance(3) > 0;
+    if (chance(4) == 0)
+        hub_end_turn(world.hub);
+}
+
 static void step(void)
 {
     unsigned what = chance(100);
@@ -184,6 +192,7 @@ static void step(void)
         fake_settle(world.bus);
     else
         fake_now += chance(1500), hub_tick(world.hub);
+    turns_change();
     assert_true(world.hub->walks <= WALKS_MAX);
     assert_true(world.hub->walks <= fake_walks(world.bus)); /* more, if a room went away during its walk */
 }
@@ -193,6 +202,8 @@ static void come_to_rest(void)
 {
     struct person *person;
 
+    fake_long_turns = false;
+    hub_end_turn(world.hub);
     fake_heal(world.bus);
     fake_settle(world.bus);
     DL_FOREACH (world.people, person) {

@@ -75,6 +75,7 @@ static void on_send(void *owner, const void *data, size_t len)
     }
     memcpy(person->told + person->size, data, len);
     person->size += len;
+    person->sends++;
     person->told[person->size] = '\0';
     if (person->budget > 0 && --person->budget == 0)
         person->ready = false;
