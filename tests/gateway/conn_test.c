@@ -266,6 +266,112 @@ static void test_what_a_full_socket_leaves_goes_later_and_in_order(void **state)
     close(owner.peer);
 }
 
+/* A pattern of `n` bytes at `bytes`, lent to the owner. */
+static void lend_pattern(struct owner *owner, char *bytes, size_t n)
+{
+    for (uint32_t i = 0; i < n / 4; i++)
+        memcpy(bytes + 4 * i, &i, sizeof i);
+    conn_lend(owner->conn, bytes, n);
+}
+
+static void test_what_is_lent_is_written_without_a_copy(void **state)
+{
+    struct owner owner;
+    char lent[] = "lent";
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    conn_lend(owner.conn, lent, 4);
+    assert_null(owner.conn->output);
+    assert_false(conn_is_flushed(owner.conn));
+    lent[0] = 'b'; /* what is written is what is there at the end of the turn */
+    turn();
+    assert_string_equal(peer_reads(&owner), "bent");
+    assert_true(conn_is_flushed(owner.conn));
+    close(owner.peer);
+}
+
+static void test_what_is_lent_keeps_its_place(void **state)
+{
+    struct owner owner;
+
+    open_pair(&owner, SOCK_SEQPACKET, 0);
+    conn_lend(owner.conn, "1", 1);
+    conn_lend(owner.conn, "2", 1);
+    conn_send(owner.conn, "3", 1);
+    conn_lend(owner.conn, "4", 1);
+    turn();
+    assert_string_equal(peer_reads(&owner), "1234");
+    conn_lend(owner.conn, "5", 1);
+    conn_send(owner.conn, "6", 1);
+    conn_send_alone(owner.conn, "7", 1);
+    conn_lend(owner.conn, "8", 1);
+    turn();
+    assert_string_equal(peer_hears(&owner), "56");
+    assert_string_equal(peer_hears(&owner), "7");
+    assert_string_equal(peer_hears(&owner), "8");
+    close(owner.peer);
+}
+
+static void test_what_a_full_socket_leaves_of_what_was_lent_is_kept(void **state)
+{
+    static char bytes[600000];
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    lend_pattern(&owner, bytes, sizeof bytes);
+    turn();
+    memset(bytes, 0, sizeof bytes); /* it was lent for that turn alone */
+    read_pattern(&owner, sizeof bytes);
+    assert_true(conn_is_flushed(owner.conn));
+    close(owner.peer);
+}
+
+static void test_what_is_lent_counts_for_the_cap(void **state)
+{
+    static char bytes[CONN_OUTPUT_MAX + 4];
+    struct owner owner;
+
+    open_pair(&owner, SOCK_STREAM, 4096);
+    lend_pattern(&owner, bytes, sizeof bytes);
+    assert_true(conn_is_slow(owner.conn));
+    read_pattern(&owner, sizeof bytes);
+    assert_false(conn_is_slow(owner.conn));
+    close(owner.peer);
+}
+
+static void test_what_was_lent_to_one_that_closes_arrives(void **state)
+{
+    struct owner owner;
+
+    open_one(&owner);
+    conn_lend(owner.conn, "goodbye", 7);
+    conn_close(owner.conn);
+    conn_lend(owner.conn, "too late", 8);
+    turn();
+    assert_string_equal(peer_reads(&owner), "goodbye");
+    assert_string_equal(peer_hears(&owner), "eof");
+    close(owner.peer);
+}
+
+static void test_input_that_is_used_in_part_stays(void **state)
+{
+    struct owner owner;
+    size_t len;
+
+    open_one(&owner);
+    peer_says(&owner, "hello");
+    until(owner.inputs == 1);
+    conn_use(owner.conn, 2);
+    peer_says(&owner, ", world");
+    until(owner.inputs == 2);
+    assert_memory_equal(conn_input(owner.conn, &len), "llo, world", 10);
+    assert_int_equal(len, 10);
+    conn_use(owner.conn, 10);
+    assert_string_equal(conn_input(owner.conn, &len), "");
+    assert_int_equal(len, 0);
+    close(owner.peer);
+}
+
 static void test_past_the_cap_it_is_slow_until_a_quarter_is_left(void **state)
 {
     struct owner owner;
@@ -914,6 +1020,12 @@ int main(void)
         conn_test(test_nothing_is_read_before_there_is_an_owner),
         conn_test(test_what_is_sent_in_a_turn_leaves_in_one_write),
         conn_test(test_what_a_full_socket_leaves_goes_later_and_in_order),
+        conn_test(test_what_is_lent_is_written_without_a_copy),
+        conn_test(test_what_is_lent_keeps_its_place),
+        conn_test(test_what_a_full_socket_leaves_of_what_was_lent_is_kept),
+        conn_test(test_what_is_lent_counts_for_the_cap),
+        conn_test(test_what_was_lent_to_one_that_closes_arrives),
+        conn_test(test_input_that_is_used_in_part_stays),
         conn_test(test_past_the_cap_it_is_slow_until_a_quarter_is_left),
         conn_test(test_a_slow_one_is_not_read),
         conn_test(test_who_stays_slow_is_stuck),
