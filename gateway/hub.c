@@ -230,7 +230,8 @@ static void batch_send(struct room *room)
         else if (member->position < batch->events[batch->count - 1]->id)
             hand_batch(member, batch);
     }
-    room->batch = batch->room = NULL;
+    room->batch = NULL;
+    batch->room = NULL;
 }
 
 static void batch_add(struct room *room, struct event *event)
