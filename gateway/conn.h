@@ -4,8 +4,8 @@
 /*
  * conn: one client's socket, with its buffers, caps and timers.  Knows nothing of what the bytes mean.
  *
- * Output is appended to the conn's buffer and the conn is put on the flush list; at the end of the loop turn
- * each is written once with writev.  Only a socket that is full is watched for writability.
+ * Output is lent to the conn or appended to its buffer, and the conn is put on the flush list; at the end of
+ * the loop turn each is written once.  Only a socket that is full is watched for writability.
  *
  *     open --(output passes CONN_OUTPUT_MAX)--> slow --(a quarter of it is left)--> open
  *       |                                         |

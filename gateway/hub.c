@@ -198,22 +198,26 @@ static bool hears(const struct member *member, const struct batch *batch, size_t
     return batch->origins[i] != member->serial || member->echo;
 }
 
+/* In pieces, between which lies what it does not hear: its own, whose acks go between them, too.  With an ack
+ * the member may leave. */
 static void hand_batch(struct member *member, struct batch *batch)
 {
-    const struct hub_ops *ops = batch->room->hub->ops;
+    struct hub *hub = batch->room->hub;
     const struct encoding *encoding = batch_encode(batch, member->dialect);
 
-    for (size_t i = 0, first; i < batch->count; i++) {
-        for (first = i; i < batch->count && hears(member, batch, i);)
-            i++;
-        if (i > first) {
-            size_t start = first > 0 ? encoding->ends[first - 1] : 0;
+    hub->handed = member;
+    for (size_t i = 0; i < batch->count && hub->handed;) {
+        size_t first = i, start = first > 0 ? encoding->ends[first - 1] : 0;
 
-            ops->lend(member->owner, encoding->bytes + start, encoding->ends[i - 1] - start);
-        }
+        while (i < batch->count && hears(member, batch, i))
+            i++;
+        if (i > first)
+            hub->ops->lend(member->owner, encoding->bytes + start, encoding->ends[i - 1] - start);
+        while (i < batch->count && !hears(member, batch, i))
+            i++;
+        member->position = batch->events[i - 1]->id;
+        moved(member);
     }
-    member->position = batch->events[batch->count - 1]->id;
-    moved(member);
 }
 
 /* Hands the room's batch, if there is one, to all at the head. */
@@ -852,6 +856,8 @@ void hub_leave(struct member *member)
 {
     struct room *room = member->room;
 
+    if (room->hub->handed == member)
+        room->hub->handed = NULL;
     if (member->behind)
         DL_DELETE(room->behind, member);
     else

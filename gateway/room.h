@@ -111,6 +111,7 @@ struct hub {
     struct lookup *lookups;
     struct batch *batches; /* of this turn */
     struct batch *lent;    /* of the last turn */
+    struct member *handed; /* the member that is being handed a batch; NULL: it has left */
     struct event *tick;
     struct evbuffer *encoded[DIALECTS_MAX]; /* what is being handed out, once per dialect */
     struct hub_counts counts;

@@ -92,6 +92,8 @@ static void on_reached(void *owner, struct member *member)
 
     assert_ptr_equal(person->member, member);
     person->reached++;
+    if (person->leaves)
+        person_leave(person);
 }
 
 static bool is_for(void *owner, const struct event *event)

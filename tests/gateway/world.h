@@ -23,6 +23,7 @@ struct person {
     long budget;   /* becomes not ready after so many events; below 0: never */
     char *told;
     size_t size, room;
+    bool leaves;      /* when its position moves */
     unsigned sends;   /* how often it was handed something */
     unsigned reached; /* how often it was told that its position has moved */
     event_id start;   /* where it stood when it entered */
