@@ -38,6 +38,7 @@ struct publish {
 
 struct lane {
     unsigned number;
+    char key[LANE_KEY_MAX];
     struct server *server;
     bool open;     /* open_link answered OK on this link */
     bool was_open; /* under its server's incarnation */
@@ -67,6 +68,7 @@ struct server {
     bool commands_ready, messages_ready, listening; /* listening: our own channel is subscribed */
     char incarnation[INCARNATION_MAX_BYTES];        /* under which the link is opened */
     unsigned long link;
+    char link_text[24];
     unsigned awaited;  /* answers to open_link */
     bool fenced;       /* one of them was FENCED */
     uint64_t deadline; /* of the state, or of the beat that is out; 0: none */
@@ -296,6 +298,7 @@ static void open_links(struct server *server, unsigned long link)
     struct bus *bus = server->bus;
 
     server->link = link;
+    snprintf(server->link_text, sizeof server->link_text, "%lu", link);
     server->fenced = false;
     server->awaited = 0;
     for (unsigned i = server->number; i < LANES; i += (unsigned)bus->n_servers) {
@@ -408,11 +411,9 @@ static void on_open_link(void *owner, uint64_t token, const struct redisReply *r
 
 static void send_open_link(struct server *server, struct lane *lane)
 {
-    char key[LANE_KEY_MAX], link[24];
-    const char *argv[] = {"FCALL", FUNCTION("open_link"), "1", key, server->incarnation, link};
+    const char *argv[] = {"FCALL",   FUNCTION("open_link"), "1",
+                          lane->key, server->incarnation,   server->link_text};
 
-    snprintf(key, sizeof key, LANE_KEY_FORMAT, lane->number);
-    snprintf(link, sizeof link, "%lu", server->link);
     server->awaited++;
     send_command(server->commands, on_open_link, lane->number, 6, argv);
 }
@@ -438,16 +439,15 @@ static void on_beat(void *owner, uint64_t token, const struct redisReply *reply)
 
 static void send_beat(struct server *server)
 {
-    char key[LANE_KEY_MAX], link[24];
-    const char *argv[] = {"FCALL", FUNCTION("beat"), "1", key, server->incarnation, link};
+    const char *argv[] = {
+        "FCALL",          FUNCTION("beat"), "1", server->bus->lanes[server->number].key, server->incarnation,
+        server->link_text};
 
     server->beat_at = monotonic_ms() + BEAT_MS;
     if (server->bus->retiring)
         return;
     if (!server->deadline)
         server->deadline = monotonic_ms() + PATIENCE_MS;
-    snprintf(key, sizeof key, LANE_KEY_FORMAT, server->number);
-    snprintf(link, sizeof link, "%lu", server->link);
     send_command(server->commands, on_beat, 0, 6, argv);
 }
 
@@ -648,6 +648,7 @@ struct bus *bus_create(struct event_base *base, struct evdns_base *dns, const st
     }
     for (unsigned i = 0; i < LANES; i++) {
         bus->lanes[i].number = i;
+        snprintf(bus->lanes[i].key, sizeof bus->lanes[i].key, LANE_KEY_FORMAT, i);
         bus->lanes[i].server = &bus->servers[i % n];
     }
     if (bus->tick)
@@ -769,13 +770,13 @@ bool bus_publish(struct bus *bus, unsigned lane_number, const char *chain, const
                  const char *digest, const char *body, uint64_t token)
 {
     struct lane *lane = &bus->lanes[lane_number];
-    char key[LANE_KEY_MAX], link[24], seq[24], seen[ID_TEXT_MAX], clock[24];
+    char seq[24], seen[ID_TEXT_MAX], clock[24];
     const char *argv[] = {"FCALL",
                           FUNCTION("publish"),
                           "1",
-                          key,
+                          lane->key,
                           lane->server->incarnation,
-                          link,
+                          lane->server->link_text,
                           seq,
                           seen,
                           clock,
@@ -790,8 +791,6 @@ bool bus_publish(struct bus *bus, unsigned lane_number, const char *chain, const
     lane->publishes[lane->seq % PUBLISHES_MAX] = (struct publish){lane->seq, token, true};
     if (++lane->unanswered == PUBLISHES_MAX)
         lane->full = true;
-    snprintf(key, sizeof key, LANE_KEY_FORMAT, lane_number);
-    snprintf(link, sizeof link, "%lu", lane->server->link);
     snprintf(seq, sizeof seq, "%llu", (unsigned long long)lane->seq);
     snprintf(clock, sizeof clock, "%llu", (unsigned long long)clock_ms());
     id_to_stream(lane->seen, seen);
@@ -894,7 +893,7 @@ bool bus_find_ref(struct bus *bus, unsigned lane, const char *digest, bus_ref_fn
     char key[LANE_KEY_MAX + 64];
     const char *argv[] = {"GET", key};
 
-    snprintf(key, sizeof key, LANE_KEY_FORMAT ":ref:%s", lane, digest);
+    snprintf(key, sizeof key, "%s:ref:%s", bus->lanes[lane].key, digest);
     return send_call(bus, lane, 2, argv,
                      &(struct call){.found = found, .lane = lane, .ctx = ctx, .token = token});
 }
@@ -903,11 +902,9 @@ bool bus_call(struct bus *bus, unsigned lane, const char *function, int argc, co
               bus_reply_fn *reply, void *ctx, uint64_t token)
 {
     struct server *server = bus->lanes[lane].server;
-    char key[LANE_KEY_MAX], link[24];
-    const char *all[ARGS_MAX] = {"FCALL", function, "1", key, server->incarnation, link};
+    const char *all[ARGS_MAX] = {"FCALL",          function, "1", bus->lanes[lane].key, server->incarnation,
+                                 server->link_text};
 
-    snprintf(key, sizeof key, LANE_KEY_FORMAT, lane);
-    snprintf(link, sizeof link, "%lu", server->link);
     for (int i = 0; i < argc; i++)
         all[6 + i] = argv[i];
     return bus_read(bus, lane, 6 + argc, all, reply, ctx, token);
