@@ -42,10 +42,10 @@ static bool read_account(struct session *session, const json_t *answer)
 {
     const char *account = json_string_value(json_object_get(answer, "account"));
 
-    if (!account || strlen(account) >= sizeof session->account || account[strspn(account, "0123456789")] ||
+    if (!account || strlen(account) >= ACCOUNT_MAX_BYTES || account[strspn(account, "0123456789")] ||
         !*account)
         return false;
-    strcpy(session->account, account);
+    session_set(&session->account, account);
     return true;
 }
 

@@ -33,7 +33,7 @@ void digest_key(const char *key, char digest[DIGEST_MAX_BYTES])
 static void digest_ref(const struct session *session, const char *chain, const char *ref, const char *text,
                        char digest[DIGEST_MAX_BYTES])
 {
-    const char *parts[] = {session->name, session->key, chain, ref, text};
+    const char *parts[] = {session->name, session->key ? session->key : "-", chain, ref, text};
     crypto_generichash_state state;
     unsigned char bytes[16];
 

@@ -71,7 +71,7 @@ static bool may_see(const struct session *session, const char *holder)
 {
     char own[HOLDER_MAX_BYTES];
 
-    return *session->account ? strcmp(holder, session_holder(session, own)) == 0
+    return session->account ? strcmp(holder, session_holder(session, own)) == 0
                              : session_is(session, holder);
 }
 
@@ -371,7 +371,7 @@ static json_t *pack_holders(const struct session *session)
     char holder[HOLDER_MAX_BYTES];
 
     json_array_append_new(holders, json_string(session_holder(session, holder)));
-    if (!*session->account && strcmp(holder, session->id) != 0)
+    if (!session->account && strcmp(holder, session->id) != 0)
         json_array_append_new(holders, json_string(session->id));
     return holders;
 }

@@ -101,7 +101,7 @@ void inbox_end_turn(struct sessions *sessions)
 /* Directs up to `id` were sent to the client. */
 static void note_sent(struct session *session, event_id id)
 {
-    if (!*session->account || session->dialect->says_read || id <= session->sent)
+    if (!session->account || session->dialect->says_read || id <= session->sent)
         return;
     session->sent = id;
     get_in_line(session);
@@ -109,7 +109,7 @@ static void note_sent(struct session *session, event_id id)
 
 void inbox_watch(struct session *session)
 {
-    if (session->inbox && *session->account && !session->dialect->says_read)
+    if (session->inbox && session->account && !session->dialect->says_read)
         session->inbox->watched = true;
 }
 

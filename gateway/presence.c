@@ -155,8 +155,8 @@ static void send_call(struct presence *presence, struct call *call)
         argv[argc++] = call->shown;
     argv[argc++] = call->session;
     if (call->kind == CALL_CLAIM) {
-        argv[argc++] = call->key;
-        argv[argc++] = *call->account ? call->account : "-";
+        argv[argc++] = call->key ? call->key : "-";
+        argv[argc++] = call->account ? call->account : "-";
     }
     if (call->kind != CALL_RELEASE)
         argv[argc++] = call->room;

@@ -56,9 +56,9 @@ static bool read_room(struct session *session, const struct request *request, co
 
 static void do_login(struct session *session, const struct request *request)
 {
-    char room[ROOM_MAX_BYTES];
+    char name[NAME_MAX_BYTES], room[ROOM_MAX_BYTES], digest[DIGEST_MAX_BYTES];
 
-    if (!name_fold(request->name, session->name)) {
+    if (!name_fold(request->name, name)) {
         reject(session, request, ERROR_USERNAME_INVALID, NULL);
         return;
     }
@@ -68,12 +68,13 @@ static void do_login(struct session *session, const struct request *request)
     }
     if (!read_room(session, request, LOBBY, room))
         return;
-    strcpy(session->shown, request->name);
-    strcpy(session->key, "-");
     if (request->key)
-        digest_key(request->key, session->key);
+        digest_key(request->key, digest);
+    session_set(&session->name, name);
+    session_set(&session->shown, request->name);
+    session_set(&session->key, request->key ? digest : NULL);
+    session_set(&session->account, NULL);
     session->echo = request->echo;
-    session->account[0] = '\0';
     session->unread = 0;
     session_begin(session, DOING_LOGIN, request);
     if (request->password) {
@@ -290,7 +291,7 @@ static void do_read(struct session *session, const struct request *request)
 
     if (!read_id(session, request, request->id, "\"id\" is no id.", &id))
         return;
-    if (!*session->account) {
+    if (!session->account) {
         reject(session, request, ERROR_BAD_REQUEST, "Only an account's directs wait until they are read.");
         return;
     }

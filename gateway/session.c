@@ -36,6 +36,16 @@ static void set_state(struct session *session, enum session_state state)
 
 /* Replies ------------------------------------------------------------------------------------------------ */
 
+void session_set(char **string, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        abort();
+    free(*string);
+    *string = copy;
+}
+
 void session_reply(struct session *session, const struct reply *reply)
 {
     struct evbuffer *out;
@@ -339,7 +349,7 @@ void session_room_ready(struct session *session, bool good)
         else if (live) /* what this user was told on another gateway may not have come here yet */
             hub_read_newest(session->inbox_room, session->serial);
     } else if (session->doing == DOING_LOGIN) {
-        if (!*session->account)
+        if (!session->account)
             session->inbox_since = hub_newest(session->inbox_room);
         claim(session);
     } else if (session->doing == DOING_MOVE && session->current &&
@@ -416,7 +426,7 @@ static void log_in_refused(struct session *session, enum presence_result result)
         snprintf(text, sizeof text, "The name %s is taken.", session->shown);
         session_refuse_login(session, ERROR_USERNAME_TAKEN, text);
     } else if (result == PRESENCE_ACCOUNT) { /* with a password: the account went since it was verified */
-        session_refuse_login(session, *session->account ? ERROR_AUTH_FAILED : ERROR_PASSWORD_REQUIRED, NULL);
+        session_refuse_login(session, session->account ? ERROR_AUTH_FAILED : ERROR_PASSWORD_REQUIRED, NULL);
     } else {
         session_refuse_login(session, ERROR_UNAVAILABLE, NULL);
     }
@@ -536,19 +546,19 @@ void session_listed(struct session *session, long count, const char **names, con
 
 const char *session_holder(const struct session *session, char holder[HOLDER_MAX_BYTES])
 {
-    if (*session->account)
+    if (session->account)
         snprintf(holder, HOLDER_MAX_BYTES, "a:%s", session->account);
     else
-        snprintf(holder, HOLDER_MAX_BYTES, "%s", strcmp(session->key, "-") == 0 ? session->id : session->key);
+        snprintf(holder, HOLDER_MAX_BYTES, "%s", session->key ? session->key : session->id);
     return holder;
 }
 
 /* Who has registered in this session is whom it was for before, too. */
 bool session_is(const struct session *session, const char *holder)
 {
-    if (strcmp(holder, session->id) == 0 || strcmp(holder, session->key) == 0)
+    if (strcmp(holder, session->id) == 0 || (session->key && strcmp(holder, session->key) == 0))
         return true;
-    return *session->account && strncmp(holder, "a:", 2) == 0 && strcmp(holder + 2, session->account) == 0;
+    return session->account && strncmp(holder, "a:", 2) == 0 && strcmp(holder + 2, session->account) == 0;
 }
 
 void session_found(struct session *session, bool known, const char *holder)

@@ -27,7 +27,6 @@
 #include "event.h"
 #include "hub.h"
 #include "presence.h"
-#include "proxy_header.h"
 #include "seldom.h"
 
 struct address;
@@ -91,7 +90,7 @@ struct direct {
 struct session {
     struct sessions *sessions;
     uint64_t serial;
-    char id[SESSION_MAX_BYTES];
+    char *id, *address;
     enum session_state state;
     struct conn *conn;
     const struct dialect *dialect;
@@ -99,12 +98,11 @@ struct session {
     struct codec *codec;
     long idle_seconds;
     bool eof, heard; /* nothing more comes; something has come */
-    char address[ADDRESS_MAX_BYTES];
     struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
 
-    char shown[NAME_MAX_BYTES], name[NAME_MAX_BYTES]; /* as given, folded */
-    char key[DIGEST_MAX_BYTES];                       /* or "-" */
-    char account[ACCOUNT_MAX_BYTES];                  /* its number; "": a guest */
+    char *shown, *name; /* as given, folded; NULL before the first log-in */
+    char *key;          /* its digest, or NULL */
+    char *account;      /* its number; NULL: a guest */
     bool echo;
     struct member *members; /* the rooms it is in */
     size_t n_members;
@@ -224,6 +222,9 @@ void session_error(struct session *session, enum verb verb, const char *ref, con
                    enum error_code code, const char *text);
 
 void session_reply(struct session *session, const struct reply *reply);
+
+/* Puts a copy of `text` (NULL: nothing) into one of the session's strings, instead of what it held. */
+void session_set(char **string, const char *text);
 
 /* Sends what the session's dialect has encoded. */
 void session_send(struct session *session, const void *bytes, size_t len);

@@ -112,8 +112,6 @@ static int tear_down(void **state)
 static const struct claim alice = {.name = "alice",
                                    .shown = "Alice",
                                    .session = "g1-x-1",
-                                   .key = "-",
-                                   .account = "",
                                    .room = "lobby",
                                    .record = "{\"open\":\"alice\"}"};
 
@@ -121,7 +119,6 @@ static const struct claim bob = {.name = "bob",
                                  .shown = "Bob",
                                  .session = "g1-x-2",
                                  .key = "secret",
-                                 .account = "",
                                  .room = "lobby",
                                  .record = "{\"open\":\"bob\"}"};
 
