@@ -31,6 +31,7 @@
 
 struct address;
 struct bus;
+struct history;
 struct settings;
 
 #define DIGEST_MAX_BYTES 33 /* BLAKE2b-128 in hex, with NUL */
@@ -87,6 +88,26 @@ struct direct {
     char *to, *text;
 };
 
+/* What is to be known of a session while something is under way; lives from session_begin to session_done. */
+struct task {
+    enum verb verb;    /* of the request; VERBS: nobody asked for it */
+    char *ref;         /* of the request, or NULL */
+    const char *word;  /* the same */
+    char *wanted;      /* the room or name that the answer names; of DOING_LOGIN, the room to be held once the
+                          password was verified */
+    struct room *room; /* being entered: held */
+    event_id since;    /* to go on from there */
+    bool is_ahead;     /* `since` is above what the room knew: its newest id was read again */
+    struct room *inbox_room; /* the same at log-in, for the inbox */
+    event_id inbox_since;
+    long unread; /* directs, at log-in */
+    struct member *leaving;
+    struct history *history; /* DOING_HISTORY */
+    struct direct *direct;   /* DOING_DIRECT */
+    bool asked;              /* presence was asked for the last step */
+    enum error_code last; /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
+};
+
 struct session {
     struct sessions *sessions;
     uint64_t serial;
@@ -97,7 +118,7 @@ struct session {
     int dialect_number;
     struct codec *codec;
     long idle_seconds;
-    bool eof, heard; /* nothing more comes; something has come */
+    bool eof, heard;         /* nothing more comes; something has come */
     struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
 
     char *shown, *name; /* as given, folded; NULL before the first log-in */
@@ -117,23 +138,8 @@ struct session {
     size_t n_chats;
 
     enum doing doing;
-    char *ref;               /* of the request under way, or NULL */
-    const char *word;        /* the same */
-    enum verb verb;          /* of the request under way */
-    struct room *room;       /* being entered: held */
-    event_id since;          /* to go on from there */
-    bool is_ahead;           /* `since` is above what the room knew: its newest id was read again */
-    struct room *inbox_room; /* the same at log-in, for the inbox */
-    event_id inbox_since;
-    long unread; /* directs, at log-in */
-    struct member *leaving;
-    char *wanted; /* the room or name that the answer names; of DOING_LOGIN, the room to be held once the
-                     password was verified */
-    struct history *history; /* DOING_HISTORY */
-    bool asked;              /* presence was asked for the last step */
-    enum error_code last;  /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
+    struct task *task;     /* more about it; NULL: DOING_NOTHING, or a chat */
     struct draft *stalled; /* DOING_CHAT */
-    struct direct *direct; /* DOING_DIRECT */
 
     double tokens; /* of the rate limit */
     uint64_t tokens_at;
@@ -309,8 +315,8 @@ void history_of_room(struct session *session, const struct member *member, unsig
 void history_with(struct session *session, const char *shown, const char *name, unsigned limit,
                   event_id before, event_id since);
 
-/* Frees what the request under way has collected, if it is that. */
-void history_forget(struct session *session);
+/* Frees what a request has collected.  Takes NULL. */
+void history_destroy(struct history *history);
 
 /* requests.c --------------------------------------------------------------------------------------------- */
 

@@ -171,11 +171,9 @@ static struct session *session_create(struct sessions *sessions, int fd, int dia
     session->codec = session->dialect->codec_create();
     if (!session->codec)
         abort();
-    session->verb = VERBS;
     session->tokens = (double)sessions->settings->burst;
     session->tokens_at = monotonic_ms();
-    snprintf(id, sizeof id, "%s-%llu", bus_incarnation(sessions->bus),
-             (unsigned long long)session->serial);
+    snprintf(id, sizeof id, "%s-%llu", bus_incarnation(sessions->bus), (unsigned long long)session->serial);
     session_set(&session->id, id);
     session_set(&session->address, address);
     HASH_ADD(hh, sessions->by_serial, serial, sizeof session->serial, session);
