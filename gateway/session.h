@@ -112,19 +112,28 @@ struct session {
     struct sessions *sessions;
     uint64_t serial;
     char *id, *address;
-    enum session_state state;
+    struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
     struct conn *conn;
     const struct dialect *dialect;
-    int dialect_number;
     struct codec *codec;
     long idle_seconds;
-    bool eof, heard;         /* nothing more comes; something has come */
-    struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
+    int dialect_number;
+    enum session_state state;
+    enum doing doing;
+    unsigned errors;  /* mistakes in a row */
+    bool eof, heard;  /* nothing more comes; something has come */
+    bool refused;     /* the request at hand was answered with an error */
+    bool held;        /* presence named it; see held() in sessions.c */
+    bool echo;        /* it wants its own chats back */
+    bool unsaid;      /* in line to tell the store what was read */
+    uint16_t n_chats; /* at most CHATS_MAX */
+    struct chat *chats;
+    struct draft *stalled; /* DOING_CHAT */
+    struct task *task;     /* more about what is under way; NULL: DOING_NOTHING, or a chat */
 
-    char *shown, *name; /* as given, folded; NULL before the first log-in */
-    char *key;          /* its digest, or NULL */
-    char *account;      /* its number; NULL: a guest */
-    bool echo;
+    char *shown, *name;     /* as given, folded; NULL before the first log-in */
+    char *key;              /* its digest, or NULL */
+    char *account;          /* its number; NULL: a guest */
     struct member *members; /* the rooms it is in */
     size_t n_members;
     struct member *current;    /* where its chats go; NULL: it left that */
@@ -132,20 +141,10 @@ struct session {
     struct handover *handover; /* of an account's unread directs; NULL: it is over, or never was */
     event_id sent, told;       /* directs up to there were sent to who reads what is sent; the store knows */
     event_id telling;          /* it is being told of those up to there; 0: it is not */
-    bool unsaid;               /* in line to tell it */
     struct session *unsaid_prev, *unsaid_next;
-    struct chat *chats;
-    size_t n_chats;
-
-    enum doing doing;
-    struct task *task;     /* more about it; NULL: DOING_NOTHING, or a chat */
-    struct draft *stalled; /* DOING_CHAT */
 
     double tokens; /* of the rate limit */
     uint64_t tokens_at;
-    unsigned errors; /* mistakes in a row */
-    bool refused;    /* the request at hand was answered with an error */
-    bool held;       /* presence named it; see held() in sessions.c */
 
     UT_hash_handle hh;
     struct session *free_next; /* closed in this turn */
