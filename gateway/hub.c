@@ -21,7 +21,7 @@
 
 struct waiter {
     uint64_t token;
-    struct waiter *next;
+    struct waiter *prev, *next;
 };
 
 /* One HMGET of `last` without an answer. */
@@ -651,7 +651,7 @@ static void wait_for(struct room *room, uint64_t token)
     if (!waiter)
         abort();
     waiter->token = token;
-    LL_APPEND(room->waiters, waiter);
+    DL_APPEND(room->waiters, waiter);
 }
 
 static struct room *hold(struct hub *hub, char kind, const char *name)
