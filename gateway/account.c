@@ -42,10 +42,10 @@ static bool read_account(struct session *session, const json_t *answer)
 {
     const char *account = json_string_value(json_object_get(answer, "account"));
 
-    if (!account || strlen(account) >= sizeof session->account || account[strspn(account, "0123456789")] ||
+    if (!account || strlen(account) >= ACCOUNT_MAX_BYTES || account[strspn(account, "0123456789")] ||
         !*account)
         return false;
-    strcpy(session->account, account);
+    session_set(&session->account, account);
     return true;
 }
 
@@ -57,9 +57,9 @@ static void on_verified(void *ctx, uint64_t token, const json_t *answer)
     if (!session || session->doing != DOING_LOGIN)
         return;
     if (json_is_true(json_object_get(answer, "ok")) && read_account(session, answer) &&
-        stored_id(answer, "stored", &session->inbox_since)) {
-        session->unread = (long)json_integer_value(json_object_get(answer, "unread"));
-        session_hold_room(session, session->wanted);
+        stored_id(answer, "stored", &session->task->inbox_since)) {
+        session->task->unread = (long)json_integer_value(json_object_get(answer, "unread"));
+        session_hold_room(session, session->task->wanted);
         return;
     }
     error = error_of(answer);
@@ -92,8 +92,8 @@ static void on_registered(void *ctx, uint64_t token, const json_t *answer)
         log_info("password_set", "session=%s name=%s", session->id, session->shown);
         session_reply(session, &(struct reply){.kind = REPLY_REGISTERED,
                                                .verb = VERB_REGISTER,
-                                               .ref = session->ref,
-                                               .word = session->word,
+                                               .ref = session->task->ref,
+                                               .word = session->task->word,
                                                .name = session->shown});
         session_done(session);
         return;

@@ -81,9 +81,9 @@ struct server {
 
 /* A room's channel that is wanted. */
 struct subscription {
-    unsigned lane;
-    bool confirmed; /* on the connection that is there now */
     UT_hash_handle hh;
+    uint8_t lane;
+    bool confirmed; /* on the connection that is there now */
     char channel[];
 };
 
@@ -806,10 +806,10 @@ void bus_subscribe(struct bus *bus, unsigned lane, const char *channel)
 
     HASH_FIND(hh, bus->subscriptions, channel, len, subscription);
     if (!subscription) {
-        subscription = malloc(sizeof *subscription + len + 1);
+        subscription = malloc(offsetof(struct subscription, channel) + len + 1);
         if (!subscription)
             abort();
-        subscription->lane = lane;
+        subscription->lane = (uint8_t)lane;
         memcpy(subscription->channel, channel, len + 1);
         HASH_ADD(hh, bus->subscriptions, channel, len, subscription);
     }

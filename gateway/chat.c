@@ -33,7 +33,7 @@ void digest_key(const char *key, char digest[DIGEST_MAX_BYTES])
 static void digest_ref(const struct session *session, const char *chain, const char *ref, const char *text,
                        char digest[DIGEST_MAX_BYTES])
 {
-    const char *parts[] = {session->name, session->key, chain, ref, text};
+    const char *parts[] = {session->name, session->key ? session->key : "-", chain, ref, text};
     crypto_generichash_state state;
     unsigned char bytes[16];
 
@@ -143,13 +143,14 @@ void chat_say(struct session *session, struct member *member, const char *text, 
 
 void chat_send_direct(struct session *session, const char *holder)
 {
-    const struct direct *direct = session->direct;
+    const struct direct *direct = session->task->direct;
     char chain[CHAIN_MAX_BYTES], by[HOLDER_MAX_BYTES];
     char *body = event_direct_body(session->shown, session->id, session_holder(session, by), direct->to,
                                    holder, direct->text);
 
     chain_name('u', direct->name, chain);
-    say(session, draft_create(session, NULL, chain, body, direct->text, session->ref, session->word));
+    say(session,
+        draft_create(session, NULL, chain, body, direct->text, session->task->ref, session->task->word));
     if (session->doing == DOING_DIRECT)
         session_done(session);
 }
@@ -207,26 +208,26 @@ static void on_ref(void *ctx, uint64_t token, bool known, event_id id)
     if (id)
         session_reply(session, &(struct reply){.kind = REPLY_ACK,
                                                .verb = VERB_DIRECT,
-                                               .ref = session->ref,
-                                               .word = session->word,
+                                               .ref = session->task->ref,
+                                               .word = session->task->word,
                                                .id = id});
     else
-        session_error(session, VERB_DIRECT, session->ref, session->word,
+        session_error(session, VERB_DIRECT, session->task->ref, session->task->word,
                       known ? ERROR_NO_SUCH_USER : ERROR_UNAVAILABLE, NULL);
     session_done(session);
 }
 
 void chat_find_direct(struct session *session)
 {
-    const struct direct *direct = session->direct;
+    const struct direct *direct = session->task->direct;
     char chain[CHAIN_MAX_BYTES], digest[DIGEST_MAX_BYTES];
 
-    if (!session->ref || !*session->ref) {
+    if (!session->task->ref || !*session->task->ref) {
         session_refuse(session, ERROR_NO_SUCH_USER, NULL);
         return;
     }
     chain_name('u', direct->name, chain);
-    digest_ref(session, chain, session->ref, direct->text, digest);
+    digest_ref(session, chain, session->task->ref, direct->text, digest);
     if (!bus_find_ref(session->sessions->bus, chain_lane(chain), digest, on_ref, session->sessions,
                       session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, NULL);

@@ -44,11 +44,8 @@ struct history {
     bool more;
 };
 
-void history_forget(struct session *session)
+void history_destroy(struct history *history)
 {
-    struct history *history = session->history;
-
-    session->history = NULL;
     if (!history)
         return;
     for (size_t i = 0; i < history->n; i++)
@@ -71,14 +68,13 @@ static bool may_see(const struct session *session, const char *holder)
 {
     char own[HOLDER_MAX_BYTES];
 
-    return *session->account ? strcmp(holder, session_holder(session, own)) == 0
-                             : session_is(session, holder);
+    return session->account ? strcmp(holder, session_holder(session, own)) == 0 : session_is(session, holder);
 }
 
 /* True if the event is one that was asked for; of directs, one between the two that is the session's own. */
 static bool is_wanted(const struct session *session, const struct event *event)
 {
-    const struct history *history = session->history;
+    const struct history *history = session->task->history;
     char folded[NAME_MAX_BYTES];
 
     if ((history->before && event->id >= history->before) || event->id <= history->since)
@@ -96,7 +92,7 @@ static bool is_wanted(const struct session *session, const struct event *event)
 /* Takes the event if it is wanted. */
 static void add(struct session *session, struct event *event)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
 
     if (!is_wanted(session, event))
         return;
@@ -150,7 +146,7 @@ static size_t page_size(const struct history *history)
 
 static void finish(struct session *session)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
     size_t n;
 
     sort(history);
@@ -158,10 +154,10 @@ static void finish(struct session *session)
     session_reply(session,
                   &(struct reply){.kind = REPLY_HISTORY,
                                   .verb = VERB_HISTORY,
-                                  .ref = session->ref,
-                                  .word = session->word,
-                                  .room = history->with ? NULL : session->wanted,
-                                  .name = history->with ? session->wanted : NULL,
+                                  .ref = session->task->ref,
+                                  .word = session->task->word,
+                                  .room = history->with ? NULL : session->task->wanted,
+                                  .name = history->with ? session->task->wanted : NULL,
                                   .events = history->events + (is_newest(history) ? history->n - n : 0),
                                   .n_events = n,
                                   .more = history->more || n < history->n});
@@ -186,7 +182,7 @@ static void on_walk(void *ctx, uint64_t token, enum bus_status status, const str
 
 static void step(struct session *session)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
 
     if (!walk_send(session->sessions->bus, history->chains[history->at], history->from,
                    history->until[history->at], ENTRIES_STEP, true, on_walk, session->sessions,
@@ -199,7 +195,7 @@ static void on_last(void *ctx, uint64_t token, enum bus_status status, const str
 /* Reads the next tail, or ends. */
 static void next_tail(struct session *session)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
     const char *argv[] = {"HGET", NULL, history->chains[history->at]};
     char key[LANE_KEY_MAX + 8];
     unsigned lane;
@@ -220,7 +216,7 @@ static void next_tail(struct session *session)
 static void on_last(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
 {
     struct session *session = find(ctx, token);
-    struct history *history = session ? session->history : NULL;
+    struct history *history = session ? session->task->history : NULL;
 
     if (!history)
         return;
@@ -242,7 +238,7 @@ static void ask_store(struct session *session, event_id until);
 /* The walk along the log has ended, and `next` is where it would go on. */
 static void walked(struct session *session, const struct walk *walk)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
 
     if (!history->tail) {
         if (history->n > history->limit)
@@ -260,7 +256,7 @@ static void walked(struct session *session, const struct walk *walk)
 static void on_walk(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply)
 {
     struct session *session = find(ctx, token);
-    struct history *history = session ? session->history : NULL;
+    struct history *history = session ? session->task->history : NULL;
     const struct redisReply *body;
     event_id id, prev;
     struct walk walk;
@@ -293,7 +289,7 @@ static void on_walk(void *ctx, uint64_t token, enum bus_status status, const str
 
 static void take_page(struct session *session, const json_t *answer)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
 
     for (size_t i = 0; i < stored_count(answer); i++) {
         struct event *event = stored_event(answer, i, history->chains[0]);
@@ -309,7 +305,7 @@ static void take_page(struct session *session, const json_t *answer)
  * found from the newest on. */
 static bool must_search(const struct session *session, event_id stored)
 {
-    const struct history *history = session->history;
+    const struct history *history = session->task->history;
 
     return !history->tail && history->before > stored && !history->found &&
            history->before > bus_floor(session->sessions->bus, chain_lane(history->chains[0]));
@@ -318,7 +314,7 @@ static bool must_search(const struct session *session, event_id stored)
 static void on_page(void *ctx, uint64_t token, const json_t *answer)
 {
     struct session *session = find(ctx, token);
-    struct history *history = session ? session->history : NULL;
+    struct history *history = session ? session->task->history : NULL;
     event_id stored[2] = {0};
     bool good = json_is_true(json_object_get(answer, "ok")) && stored_id(answer, "stored", &stored[0]);
 
@@ -371,7 +367,7 @@ static json_t *pack_holders(const struct session *session)
     char holder[HOLDER_MAX_BYTES];
 
     json_array_append_new(holders, json_string(session_holder(session, holder)));
-    if (!*session->account && strcmp(holder, session->id) != 0)
+    if (!session->account && strcmp(holder, session->id) != 0)
         json_array_append_new(holders, json_string(session->id));
     return holders;
 }
@@ -379,7 +375,7 @@ static json_t *pack_holders(const struct session *session)
 /* Asks for what is not above `until`. */
 static void ask_store(struct session *session, event_id until)
 {
-    const struct history *history = session->history;
+    const struct history *history = session->task->history;
     json_t *request = history->with
                           ? json_pack("{s:s, s:s, s:s, s:o}", "ask", "conversation", "name", session->name,
                                       "with", history->name, "holders", pack_holders(session))
@@ -404,14 +400,14 @@ static struct history *begin(struct session *session, unsigned limit, event_id b
     if (!history)
         abort();
     *history = (struct history){.limit = limit, .before = before, .since = since};
-    session->history = history;
+    session->task->history = history;
     return history;
 }
 
 /* Down to where the lane began, or to where the page begins. */
 static void set_chain(struct session *session, unsigned i, char kind, const char *name)
 {
-    struct history *history = session->history;
+    struct history *history = session->task->history;
     event_id floor;
 
     chain_name(kind, name, history->chains[i]);
@@ -426,7 +422,7 @@ void history_of_room(struct session *session, const struct member *member, unsig
     struct history *history = begin(session, limit, before, since);
 
     set_chain(session, 0, 'r', hub_room_name(member->room));
-    session->wanted = strdup(hub_room_name(member->room));
+    session_set(&session->task->wanted, hub_room_name(member->room));
     history->tail = since > 0;
     history->newest = hub_newest(member->room);
     history->from = before ? before : history->newest;
@@ -445,6 +441,6 @@ void history_with(struct session *session, const char *shown, const char *name, 
     snprintf(history->name, sizeof history->name, "%s", name);
     set_chain(session, 0, 'u', session->name);
     set_chain(session, 1, 'u', name);
-    session->wanted = strdup(shown);
+    session_set(&session->task->wanted, shown);
     ask_store(session, INT64_MAX);
 }

@@ -21,7 +21,7 @@
 
 struct waiter {
     uint64_t token;
-    struct waiter *next;
+    struct waiter *prev, *next;
 };
 
 /* One HMGET of `last` without an answer. */
@@ -46,7 +46,7 @@ static void queue_pop(struct queue *queue)
 
     queue->first = (queue->first + 1) % queue->room;
     queue->count--;
-    queue->size -= event->size;
+    queue->size -= (uint32_t)event->size;
     event_drop(event);
 }
 
@@ -54,7 +54,7 @@ static void queue_pop(struct queue *queue)
 static void queue_push(struct queue *queue, struct event *event)
 {
     if (queue->count == queue->room) {
-        size_t room = queue->room ? queue->room * 2 : 8;
+        uint32_t room = queue->room ? queue->room * 2 : 8;
         struct event **events = malloc(room * sizeof(struct event *));
 
         if (!events)
@@ -67,7 +67,7 @@ static void queue_push(struct queue *queue, struct event *event)
         queue->room = room;
     }
     queue->events[(queue->first + queue->count++) % queue->room] = event_hold(event);
-    queue->size += event->size;
+    queue->size += (uint32_t)event->size;
 }
 
 static void queue_clear(struct queue *queue)
@@ -472,7 +472,10 @@ static void on_lookup(void *ctx, uint64_t token, enum bus_status status, const s
 
 static bool may_read(const struct room *room)
 {
-    return bus_lane_is_up(room->hub->bus, room->lane) && bus_is_subscribed(room->hub->bus, room->channel);
+    char channel[CHANNEL_MAX_BYTES];
+
+    chain_channel(room->chain, channel);
+    return bus_lane_is_up(room->hub->bus, room->lane) && bus_is_subscribed(room->hub->bus, channel);
 }
 
 /* Sends a lookup; its answer comes to on_lookup. */
@@ -569,6 +572,22 @@ static void on_lookup(void *ctx, uint64_t token, enum bus_status status, const s
 
 /* Subscriptions ------------------------------------------------------------------------------------------ */
 
+static void subscribe(struct room *room)
+{
+    char channel[CHANNEL_MAX_BYTES];
+
+    chain_channel(room->chain, channel);
+    bus_subscribe(room->hub->bus, room->lane, channel);
+}
+
+static void unsubscribe(struct room *room)
+{
+    char channel[CHANNEL_MAX_BYTES];
+
+    chain_channel(room->chain, channel);
+    bus_unsubscribe(room->hub->bus, channel);
+}
+
 /* The room whose channel this is, or NULL. */
 static struct room *find_by_channel(struct hub *hub, const char *channel)
 {
@@ -637,7 +656,7 @@ static void room_destroy(struct room *room)
         room->batch->room = NULL;
     if (room->idle)
         DL_DELETE2(hub->idle, room, idle_prev, idle_next);
-    bus_unsubscribe(hub->bus, room->channel);
+    unsubscribe(room);
     queue_clear(&room->ring);
     queue_clear(&room->held);
     queue_clear(&room->past);
@@ -656,8 +675,8 @@ static void judge_suspects(struct hub *hub)
             hub->counts.deaf++;
             log_warn("room_deaf", "chain=%s lane=%u", room->chain, room->lane);
             room->target = room->suspect;
-            bus_unsubscribe(hub->bus, room->channel);
-            bus_subscribe(hub->bus, room->lane, room->channel); /* reads `last` once more when confirmed */
+            unsubscribe(room);
+            subscribe(room); /* reads `last` once more when confirmed */
             fill_feed(room);
         }
         room->suspect = 0;
@@ -738,16 +757,16 @@ void hub_destroy(struct hub *hub)
 
 static struct room *room_create(struct hub *hub, const char *chain)
 {
-    struct room *room = calloc(1, sizeof *room);
+    size_t len = strlen(chain);
+    struct room *room = calloc(1, sizeof *room + len + 1);
 
     if (!room)
         return NULL;
     room->hub = hub;
     room->serial = hub->next_serial++;
     room->lane = chain_lane(chain);
-    strcpy(room->chain, chain);
-    chain_channel(chain, room->channel);
-    HASH_ADD_KEYPTR(hh, hub->rooms, room->chain, strlen(chain), room);
+    memcpy(room->chain, chain, len + 1);
+    HASH_ADD_KEYPTR(hh, hub->rooms, room->chain, len, room);
     HASH_ADD(hh_serial, hub->rooms_by_serial, serial, sizeof room->serial, room);
     return room;
 }
@@ -759,7 +778,7 @@ static void wait_for(struct room *room, uint64_t token)
     if (!waiter)
         abort();
     waiter->token = token;
-    LL_APPEND(room->waiters, waiter);
+    DL_APPEND(room->waiters, waiter);
 }
 
 static struct room *hold(struct hub *hub, char kind, const char *name)
@@ -775,7 +794,7 @@ static struct room *hold(struct hub *hub, char kind, const char *name)
         room = room_create(hub, chain);
         if (!room)
             return NULL;
-        bus_subscribe(hub->bus, room->lane, room->channel);
+        subscribe(room);
     }
     room->holds++;
     if (room->idle) {
@@ -838,7 +857,7 @@ struct member *hub_enter(struct room *room, void *owner, uint64_t serial, int di
     member->room = room;
     member->owner = owner;
     member->serial = serial;
-    member->dialect = dialect;
+    member->dialect = (uint8_t)dialect;
     member->echo = echo;
     member->position = room->position;
     if (since)

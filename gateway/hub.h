@@ -36,13 +36,13 @@ struct member {
     struct room *room;
     void *owner;       /* the session */
     uint64_t serial;   /* its number: it is not told what it said itself ... */
-    bool echo;         /* ... unless it wants to be */
-    int dialect;       /* number of its dialect */
     event_id position; /* it has seen everything up to here */
+    bool echo;         /* ... unless it wants to be */
+    uint8_t dialect;   /* number of its dialect */
     bool behind;       /* on the room's list of those behind, else on that of those at the head */
     bool robbed;       /* it was told of a gap: its position is not all that it has seen */
-    unsigned waiting;  /* chats of the session that wait for the position to move; the session's own count */
     bool watched;      /* the session wants to hear of every move */
+    uint16_t waiting;  /* chats of the session that wait for the position to move; the session's own count */
     struct member *prev, *next;         /* on one of the room's lists */
     struct member *own_prev, *own_next; /* for the session: among its own */
 };

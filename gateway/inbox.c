@@ -101,7 +101,7 @@ void inbox_end_turn(struct sessions *sessions)
 /* Directs up to `id` were sent to the client. */
 static void note_sent(struct session *session, event_id id)
 {
-    if (!*session->account || session->dialect->says_read || id <= session->sent)
+    if (!session->account || session->dialect->says_read || id <= session->sent)
         return;
     session->sent = id;
     get_in_line(session);
@@ -109,7 +109,7 @@ static void note_sent(struct session *session, event_id id)
 
 void inbox_watch(struct session *session)
 {
-    if (session->inbox && *session->account && !session->dialect->says_read)
+    if (session->inbox && session->account && !session->dialect->says_read)
         session->inbox->watched = true;
 }
 
@@ -133,9 +133,9 @@ static void on_read(void *ctx, uint64_t token, const json_t *answer)
     session_reply(session,
                   &(struct reply){.kind = REPLY_READ,
                                   .verb = VERB_READ,
-                                  .ref = session->ref,
-                                  .word = session->word,
-                                  .name = session->wanted,
+                                  .ref = session->task->ref,
+                                  .word = session->task->word,
+                                  .name = session->task->wanted,
                                   .count = (long)json_integer_value(json_object_get(answer, "unread"))});
     session_done(session);
 }
@@ -233,9 +233,10 @@ void inbox_open(struct session *session)
     session->handover = calloc(1, sizeof *session->handover);
     if (!session->handover)
         abort();
-    *session->handover = (struct handover){.room = session->inbox_room, .until = session->inbox_since};
-    session->inbox_room = NULL;
-    if (session->unread > 0)
+    *session->handover =
+        (struct handover){.room = session->task->inbox_room, .until = session->task->inbox_since};
+    session->task->inbox_room = NULL;
+    if (session->task->unread > 0)
         inbox_go_on(session);
     else
         enter(session, false);

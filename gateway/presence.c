@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <hiredis/hiredis.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "bus.h"
@@ -33,7 +34,8 @@ struct call {
     uint64_t token, serial;
     bool sent, again; /* again: a claim for a name that the session had already */
     char *name, *shown, *session, *key, *account, *room, *record;
-    struct call *prev, *next;
+    struct call *prev, *next; /* in the order in which they were asked */
+    UT_hash_handle hh;        /* by serial */
 };
 
 /* A list that was asked for. */
@@ -64,7 +66,8 @@ struct presence {
     bool retiring;
     bool unread;       /* what Redis says that we hold could not be read; tried again at the next beat */
     uint64_t beats_at; /* when a beat of ours was answered last */
-    struct call *calls;
+    struct call *calls, *by_serial;
+    size_t unsent; /* of them */
     struct listing *listings;
     struct peer *peers;
 };
@@ -83,6 +86,13 @@ struct presence *presence_create(struct bus *bus, const struct settings *setting
     snprintf(presence->notice_max, sizeof presence->notice_max, "%ld", settings->notice_max);
     strcpy(presence->own_count, "0");
     return presence;
+}
+
+static void take_out(struct presence *presence, struct call *call)
+{
+    DL_DELETE(presence->calls, call);
+    HASH_DEL(presence->by_serial, call);
+    presence->unsent -= !call->sent;
 }
 
 static void call_destroy(struct call *call)
@@ -113,8 +123,10 @@ void presence_destroy(struct presence *presence)
 
     if (!presence)
         return;
-    DL_FOREACH_SAFE (presence->calls, call, next)
+    DL_FOREACH_SAFE (presence->calls, call, next) {
+        take_out(presence, call);
         call_destroy(call);
+    }
     DL_FOREACH_SAFE (presence->listings, listing, after)
         free(listing);
     forget_peers(presence);
@@ -140,6 +152,13 @@ static const char *clock_text(char *text, size_t size)
 
 static void on_call(void *ctx, uint64_t token, enum bus_status status, const struct redisReply *reply);
 
+static void set_sent(struct presence *presence, struct call *call, bool sent)
+{
+    presence->unsent -= !call->sent;
+    presence->unsent += !sent;
+    call->sent = sent;
+}
+
 static void send_call(struct presence *presence, struct call *call)
 {
     char seen[ID_TEXT_MAX], clock[24];
@@ -155,16 +174,17 @@ static void send_call(struct presence *presence, struct call *call)
         argv[argc++] = call->shown;
     argv[argc++] = call->session;
     if (call->kind == CALL_CLAIM) {
-        argv[argc++] = call->key;
-        argv[argc++] = *call->account ? call->account : "-";
+        argv[argc++] = call->key ? call->key : "-";
+        argv[argc++] = call->account ? call->account : "-";
     }
     if (call->kind != CALL_RELEASE)
         argv[argc++] = call->room;
     argv[argc++] = presence->notice_max;
     if (call->kind == CALL_CLAIM)
         argv[argc++] = call->record;
-    call->sent = bus_call(presence->bus, PRESENCE_LANE, call_functions[call->kind], argc, argv, on_call,
-                          presence, call->serial);
+    set_sent(presence, call,
+             bus_call(presence->bus, PRESENCE_LANE, call_functions[call->kind], argc, argv, on_call, presence,
+                      call->serial));
 }
 
 static void send_unsent(struct presence *presence)
@@ -203,6 +223,8 @@ static struct call *ask(struct presence *presence, enum call_kind kind, const st
     call->room = copy(what->room);
     call->record = copy(what->record);
     DL_APPEND(presence->calls, call);
+    HASH_ADD(hh, presence->by_serial, serial, sizeof call->serial, call);
+    presence->unsent++;
     return call;
 }
 
@@ -211,6 +233,8 @@ static bool must_wait(const struct presence *presence, const struct call *call)
 {
     const struct call *earlier;
 
+    if (presence->unsent == 1) /* this one: so it is, as a rule */
+        return false;
     for (earlier = presence->calls; earlier != call; earlier = earlier->next)
         if (!earlier->sent && strcmp(earlier->name, call->name) == 0)
             return true;
@@ -285,7 +309,7 @@ static void on_call(void *ctx, uint64_t token, enum bus_status status, const str
     struct call *call;
     bool clock, gone;
 
-    DL_SEARCH_SCALAR(presence->calls, call, serial, token);
+    HASH_FIND(hh, presence->by_serial, &token, sizeof token, call);
     if (!call)
         return;
     clock = status == BUS_ANSWERED && strcmp(bus_answer(reply), "CLOCK") == 0;
@@ -293,10 +317,10 @@ static void on_call(void *ctx, uint64_t token, enum bus_status status, const str
     if (status == BUS_LOST || (gone && call->again && is_reclaim_due(presence, call->session)) ||
         ((status == BUS_REFUSED || clock) &&
          (call->again || call->kind == CALL_LEAVE || call->kind == CALL_RELEASE))) {
-        call->sent = false; /* sent again when the lane is up, or at the next beat */
+        set_sent(presence, call, false); /* sent again when the lane is up, or at the next beat */
         return;
     }
-    DL_DELETE(presence->calls, call);
+    take_out(presence, call);
     if (status == BUS_REFUSED)
         presence->ops->answered(presence->ctx, call->token, PRESENCE_UNAVAILABLE, 0, NULL, 0);
     else
@@ -539,7 +563,7 @@ void presence_reincarnated(struct presence *presence)
     DL_FOREACH_SAFE (presence->calls, call, next) {
         if (!call->again)
             continue;
-        DL_DELETE(presence->calls, call); /* all of them will be asked anew */
+        take_out(presence, call); /* all of them will be asked anew */
         call_destroy(call);
     }
     presence->forgotten = true;

@@ -25,8 +25,8 @@ struct claim {
     const char *name;  /* folded */
     const char *shown; /* as given */
     const char *session;
-    const char *key;     /* digest, or "-" */
-    const char *account; /* the number of the account whose password was verified; "": none was */
+    const char *key;     /* its digest, or NULL */
+    const char *account; /* the number of the account whose password was verified, or NULL */
     const char *room;    /* the first one; "": none */
     const char *record;  /* see session_open_record() */
 };

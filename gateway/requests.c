@@ -35,17 +35,16 @@ static void reject_login(struct session *session, const struct request *request,
     reject(session, request, code, text);
 }
 
-/* Reads the room and since of a request.  False: it was answered with an error. */
+/* Reads the room and since (0: not given) of a request.  False: it was answered with an error. */
 static bool read_room(struct session *session, const struct request *request, const char *fallback,
-                      char *room)
+                      char *room, event_id *since)
 {
-    session->since = 0;
-    session->is_ahead = false;
+    *since = 0;
     if (!room_fold(request->room ? request->room : fallback, room)) {
         reject(session, request, ERROR_ROOM_INVALID, NULL);
         return false;
     }
-    if (request->since && !id_from_decimal(request->since, &session->since)) {
+    if (request->since && !id_from_decimal(request->since, since)) {
         reject(session, request, ERROR_BAD_REQUEST, "\"since\" is no id.");
         return false;
     }
@@ -56,9 +55,10 @@ static bool read_room(struct session *session, const struct request *request, co
 
 static void do_login(struct session *session, const struct request *request)
 {
-    char room[ROOM_MAX_BYTES];
+    char name[NAME_MAX_BYTES], room[ROOM_MAX_BYTES], digest[DIGEST_MAX_BYTES];
+    event_id since;
 
-    if (!name_fold(request->name, session->name)) {
+    if (!name_fold(request->name, name)) {
         reject(session, request, ERROR_USERNAME_INVALID, NULL);
         return;
     }
@@ -66,18 +66,19 @@ static void do_login(struct session *session, const struct request *request)
         reject_login(session, request, ERROR_PASSWORD_REQUIRED, "Only accounts may log in here.");
         return;
     }
-    if (!read_room(session, request, LOBBY, room))
+    if (!read_room(session, request, LOBBY, room, &since))
         return;
-    strcpy(session->shown, request->name);
-    strcpy(session->key, "-");
     if (request->key)
-        digest_key(request->key, session->key);
+        digest_key(request->key, digest);
+    session_set(&session->name, name);
+    session_set(&session->shown, request->name);
+    session_set(&session->key, request->key ? digest : NULL);
+    session_set(&session->account, NULL);
     session->echo = request->echo;
-    session->account[0] = '\0';
-    session->unread = 0;
     session_begin(session, DOING_LOGIN, request);
+    session->task->since = since;
     if (request->password) {
-        session->wanted = strdup(room);
+        session_set(&session->task->wanted, room);
         account_verify(session, request->password);
     } else {
         session_hold_room(session, room);
@@ -140,7 +141,7 @@ static void do_direct(struct session *session, const struct request *request)
     if (!direct || !(direct->to = strdup(request->to)) || !(direct->text = strdup(text)))
         abort();
     session_begin(session, DOING_DIRECT, request);
-    session->direct = direct;
+    session->task->direct = direct;
     if (!name_fold(request->to, direct->name))
         session_refuse(session, ERROR_NO_SUCH_USER, NULL);
     else if (!presence_find(session->sessions->presence, direct->name, session->serial))
@@ -150,23 +151,26 @@ static void do_direct(struct session *session, const struct request *request)
 static void do_join(struct session *session, const struct request *request)
 {
     char room[ROOM_MAX_BYTES];
+    event_id since;
 
-    if (!read_room(session, request, "", room))
+    if (!read_room(session, request, "", room, &since))
         return;
     if (session->n_members >= SESSION_ROOMS_MAX && !session_find_member(session, room)) {
         reject(session, request, ERROR_BAD_REQUEST, "Nobody is in more than 100 rooms at once.");
         return;
     }
     session_begin(session, request->verb == VERB_MOVE ? DOING_MOVE : DOING_JOIN, request);
+    session->task->since = since;
     session_hold_room(session, room);
 }
 
 static void do_leave(struct session *session, const struct request *request)
 {
     char room[ROOM_MAX_BYTES];
+    event_id since;
     struct member *member;
 
-    if (!read_room(session, request, "", room))
+    if (!read_room(session, request, "", room, &since))
         return;
     member = session_find_member(session, room);
     if (!member) {
@@ -174,7 +178,7 @@ static void do_leave(struct session *session, const struct request *request)
         return;
     }
     session_begin(session, DOING_LEAVE, request);
-    session->leaving = member;
+    session->task->leaving = member;
     session_go_on(session);
 }
 
@@ -187,15 +191,17 @@ static void do_logout(struct session *session, const struct request *request)
 static void do_who(struct session *session, const struct request *request)
 {
     char room[ROOM_MAX_BYTES];
+    event_id since;
 
     if (!request->room && !session->current) {
         reject(session, request, ERROR_NOT_IN_ROOM, NULL);
         return;
     }
-    if (!read_room(session, request, session->current ? hub_room_name(session->current->room) : "", room))
+    if (!read_room(session, request, session->current ? hub_room_name(session->current->room) : "", room,
+                   &since))
         return;
     session_begin(session, DOING_WHO, request);
-    session->wanted = strdup(room);
+    session_set(&session->task->wanted, room);
     if (!presence_who(session->sessions->presence, room, session->serial))
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
 }
@@ -290,7 +296,7 @@ static void do_read(struct session *session, const struct request *request)
 
     if (!read_id(session, request, request->id, "\"id\" is no id.", &id))
         return;
-    if (!*session->account) {
+    if (!session->account) {
         reject(session, request, ERROR_BAD_REQUEST, "Only an account's directs wait until they are read.");
         return;
     }
@@ -305,7 +311,7 @@ static void do_read(struct session *session, const struct request *request)
     if (session->inbox && id > session->inbox->position) /* what was not handed over yet was not read */
         id = session->inbox->position;
     session_begin(session, DOING_READ, request);
-    session->wanted = strdup(request->with);
+    session_set(&session->task->wanted, request->with);
     inbox_read(session, name, id);
 }
 

@@ -4,7 +4,8 @@
 /*
  * room: what hub.c and fill.c share.
  *
- * A user's inbox, the chain of the directs to that user, is a room, too: one that only its user is in.
+ * A user's inbox, the chain of the directs to that user, is a room, too: one that only its user is in.  So
+ * there are more rooms than sessions, and what a room weighs every connection weighs.
  */
 
 #include <uthash.h>
@@ -29,7 +30,7 @@ enum room_state {
 /* Events in order, oldest first; `size` is their sum. */
 struct queue {
     struct event **events;
-    size_t first, count, room, size;
+    uint32_t first, count, room, size; /* each room has three: see HELD_BYTES for the most */
 };
 
 /*
@@ -74,6 +75,10 @@ struct room {
     uint64_t serial;
     unsigned lane, holds;
     enum room_state state;
+    bool walking;              /* a walk is under way: one command without its answer */
+    bool asking;               /* the same of a page of the store */
+    bool in_line;              /* for one of the WALKS_MAX */
+    bool idle;                 /* on the hub's list of rooms that nobody needs */
     event_id position, target; /* behind while position < target; 0: not known yet */
     event_id suspect;          /* `last` as the check found it, above the position */
     struct queue ring, held;
@@ -84,15 +89,10 @@ struct room {
     struct batch *batch;    /* what those at the head are about to hear, or NULL */
     struct waiter *waiters; /* holders that wait for ROOM_LIVE */
     struct fill *fill;
-    bool walking; /* a walk is under way: one command without its answer */
-    bool asking;  /* the same of a page of the store */
-    bool in_line; /* for one of the WALKS_MAX */
-    bool idle;    /* on the hub's list of rooms that nobody needs */
     uint64_t idle_since;
     struct room *line_prev, *line_next, *idle_prev, *idle_next;
     UT_hash_handle hh, hh_serial;
-    char chain[CHAIN_MAX_BYTES]; /* "r:ROOM", or "u:USER" for the directs to a user */
-    char channel[CHANNEL_MAX_BYTES];
+    char chain[]; /* "r:ROOM", or "u:USER" for the directs to a user */
 };
 
 struct hub {

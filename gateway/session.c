@@ -36,6 +36,16 @@ static void set_state(struct session *session, enum session_state state)
 
 /* Replies ------------------------------------------------------------------------------------------------ */
 
+void session_set(char **string, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        abort();
+    free(*string);
+    *string = copy;
+}
+
 void session_reply(struct session *session, const struct reply *reply)
 {
     struct evbuffer *out;
@@ -115,7 +125,7 @@ void session_error(struct session *session, enum verb verb, const char *ref, con
 
 void session_refuse(struct session *session, enum error_code code, const char *text)
 {
-    session_error(session, session->verb, session->ref, session->word, code, text);
+    session_error(session, session->task->verb, session->task->ref, session->task->word, code, text);
     session_done(session);
 }
 
@@ -127,29 +137,32 @@ void session_refuse_login(struct session *session, enum error_code code, const c
     session_refuse(session, code, text);
 }
 
+static void task_destroy(struct task *task)
+{
+    if (!task)
+        return;
+    if (task->room)
+        hub_let_go(task->room);
+    if (task->inbox_room)
+        hub_let_go(task->inbox_room);
+    history_destroy(task->history);
+    if (task->direct) {
+        free(task->direct->to);
+        free(task->direct->text);
+        free(task->direct);
+    }
+    free(task->ref);
+    free(task->wanted);
+    free(task);
+}
+
 void session_done(struct session *session)
 {
     if (!session->refused)
         session->errors = 0;
     session->doing = DOING_NOTHING;
-    session->asked = false;
-    session->leaving = NULL;
-    free(session->ref);
-    free(session->wanted);
-    session->ref = session->wanted = NULL;
-    history_forget(session);
-    session->word = NULL;
-    if (session->room)
-        hub_let_go(session->room);
-    if (session->inbox_room)
-        hub_let_go(session->inbox_room);
-    session->room = session->inbox_room = NULL;
-    if (session->direct) {
-        free(session->direct->to);
-        free(session->direct->text);
-        free(session->direct);
-    }
-    session->direct = NULL;
+    task_destroy(session->task);
+    session->task = NULL;
     if (session->state == SESSION_CLOSED)
         return;
     if (session->sessions->draining && session->state == SESSION_NEW)
@@ -163,9 +176,12 @@ void session_done(struct session *session)
 void session_begin(struct session *session, enum doing doing, const struct request *request)
 {
     session->doing = doing;
-    session->verb = request->verb;
-    session->word = request->word;
-    session->ref = request->ref ? strdup(request->ref) : NULL;
+    session->task = calloc(1, sizeof *session->task);
+    if (!session->task)
+        abort();
+    session->task->verb = request->verb;
+    session->task->word = request->word;
+    session_set(&session->task->ref, request->ref);
     if (doing == DOING_LOGIN)
         set_state(session, SESSION_LOGGING_IN);
 }
@@ -213,28 +229,30 @@ void session_close(struct session *session, enum error_code tell, const char *re
 
 static void end_log_out(struct session *session)
 {
-    if (session->last == ERROR_NONE && session->verb == VERB_LOGOUT)
+    if (session->task->last == ERROR_NONE && session->task->verb == VERB_LOGOUT)
         session_reply(session, &(struct reply){.kind = REPLY_GOODBYE,
                                                .verb = VERB_LOGOUT,
-                                               .ref = session->ref,
-                                               .word = session->word});
-    session_close(session, session->last, session->last ? error_name(session->last) : "logout", false);
+                                               .ref = session->task->ref,
+                                               .word = session->task->word});
+    session_close(session, session->task->last,
+                  session->task->last ? error_name(session->task->last) : "logout", false);
 }
 
 /* Gives the name back once all chats are answered, or there is no more time. */
 static void release(struct session *session)
 {
-    if (session->asked)
+    if (session->task->asked)
         return;
-    session->asked = true;
+    session->task->asked = true;
     leave_rooms(session);
     presence_release(session->sessions->presence, session->name, session->id, session->serial);
 }
 
 void session_log_out(struct session *session, enum error_code last)
 {
-    session->doing = DOING_LOGOUT;
-    session->last = last;
+    if (!session->task)
+        session_begin(session, DOING_LOGOUT, &(struct request){.verb = VERBS});
+    session->task->last = last;
     if (session->state == SESSION_NEW) {
         end_log_out(session);
         return;
@@ -273,8 +291,8 @@ void session_hold_room(struct session *session, const char *room)
 {
     bool live;
 
-    session->room = hub_hold(session->sessions->hub, room, session->serial, &live);
-    if (!session->room)
+    session->task->room = hub_hold(session->sessions->hub, room, session->serial, &live);
+    if (!session->task->room)
         session_room_ready(session, false);
     else if (live)
         session_room_ready(session, true);
@@ -293,7 +311,7 @@ static void claim(struct session *session)
                                    .session = session->id,
                                    .key = session->key,
                                    .account = session->account,
-                                   .room = hub_room_name(session->room),
+                                   .room = hub_room_name(session->task->room),
                                    .record = record},
                    session->serial);
     free(record);
@@ -302,7 +320,7 @@ static void claim(struct session *session)
 static void ask_to_enter(struct session *session)
 {
     presence_enter(session->sessions->presence, session->name, session->shown, session->id,
-                   hub_room_name(session->room), session->serial);
+                   hub_room_name(session->task->room), session->serial);
 }
 
 static void refuse_room(struct session *session, enum error_code code, const char *text)
@@ -317,7 +335,7 @@ void session_room_ready(struct session *session, bool good)
 {
     if (session->doing != DOING_LOGIN && session->doing != DOING_JOIN && session->doing != DOING_MOVE)
         return;
-    if (good && session->since && id_lane(session->since) != hub_room_lane(session->room)) {
+    if (good && session->task->since && id_lane(session->task->since) != hub_room_lane(session->task->room)) {
         refuse_room(session, ERROR_BAD_REQUEST, "\"since\" is an id of another room.");
         return;
     }
@@ -325,27 +343,28 @@ void session_room_ready(struct session *session, bool good)
         refuse_room(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
-    if (session->since > hub_newest(session->room) && !session->is_ahead) {
-        session->is_ahead = true; /* another gateway told it something that has not come here yet */
-        hub_read_newest(session->room, session->serial);
+    if (session->task->since > hub_newest(session->task->room) && !session->task->is_ahead) {
+        session->task->is_ahead = true; /* another gateway told it something that has not come here yet */
+        hub_read_newest(session->task->room, session->serial);
         return;
     }
-    if (session->doing == DOING_LOGIN && !session->inbox_room) {
+    if (session->doing == DOING_LOGIN && !session->task->inbox_room) {
         bool live = false;
 
-        session->inbox_room = hub_hold_inbox(session->sessions->hub, session->name, session->serial, &live);
-        if (!session->inbox_room)
+        session->task->inbox_room =
+            hub_hold_inbox(session->sessions->hub, session->name, session->serial, &live);
+        if (!session->task->inbox_room)
             session_room_ready(session, false);
         else if (live) /* what this user was told on another gateway may not have come here yet */
-            hub_read_newest(session->inbox_room, session->serial);
+            hub_read_newest(session->task->inbox_room, session->serial);
     } else if (session->doing == DOING_LOGIN) {
-        if (!*session->account)
-            session->inbox_since = hub_newest(session->inbox_room);
+        if (!session->account)
+            session->task->inbox_since = hub_newest(session->task->inbox_room);
         claim(session);
     } else if (session->doing == DOING_MOVE && session->current &&
-               strcmp(hub_room_name(session->current->room), hub_room_name(session->room)) != 0) {
+               strcmp(hub_room_name(session->current->room), hub_room_name(session->task->room)) != 0) {
         session->doing = DOING_LEAVE;
-        session->leaving = session->current;
+        session->task->leaving = session->current;
         session_go_on(session);
     } else {
         ask_to_enter(session);
@@ -365,14 +384,14 @@ struct member *session_find_member(const struct session *session, const char *ro
 /* Enters the room that is held, in the hub.  Enters once: a room that it is in stays as it is. */
 static struct member *enter(struct session *session)
 {
-    struct member *member = session_find_member(session, hub_room_name(session->room));
+    struct member *member = session_find_member(session, hub_room_name(session->task->room));
 
     if (member)
         return member;
-    if (session->since > hub_newest(session->room)) /* counts as the newest */
-        session->since = hub_newest(session->room);
-    member = hub_enter(session->room, session, session->serial, session->dialect_number, session->echo,
-                       session->since);
+    if (session->task->since > hub_newest(session->task->room)) /* counts as the newest */
+        session->task->since = hub_newest(session->task->room);
+    member = hub_enter(session->task->room, session, session->serial, session->dialect_number, session->echo,
+                       session->task->since);
     if (!member)
         abort();
     DL_APPEND2(session->members, member, own_prev, own_next);
@@ -393,12 +412,12 @@ static void logged_in(struct session *session, long count, const char *const *na
              session->shown, hub_room_name(member->room), session->address, session->dialect->name);
     session_reply(session, &(struct reply){.kind = REPLY_WELCOME,
                                            .verb = VERB_LOGIN,
-                                           .ref = session->ref,
-                                           .word = session->word,
+                                           .ref = session->task->ref,
+                                           .word = session->task->word,
                                            .name = session->shown,
                                            .room = hub_room_name(member->room),
                                            .gateway = session->sessions->settings->gateway,
-                                           .unread = session->unread,
+                                           .unread = session->task->unread,
                                            .id = member->position,
                                            .count = count,
                                            .names = names,
@@ -416,7 +435,7 @@ static void log_in_refused(struct session *session, enum presence_result result)
         snprintf(text, sizeof text, "The name %s is taken.", session->shown);
         session_refuse_login(session, ERROR_USERNAME_TAKEN, text);
     } else if (result == PRESENCE_ACCOUNT) { /* with a password: the account went since it was verified */
-        session_refuse_login(session, *session->account ? ERROR_AUTH_FAILED : ERROR_PASSWORD_REQUIRED, NULL);
+        session_refuse_login(session, session->account ? ERROR_AUTH_FAILED : ERROR_PASSWORD_REQUIRED, NULL);
     } else {
         session_refuse_login(session, ERROR_UNAVAILABLE, NULL);
     }
@@ -426,9 +445,9 @@ static void reply_entered(struct session *session, const struct member *member, 
                           const char *const *names, size_t n_names)
 {
     session_reply(session, &(struct reply){.kind = REPLY_ENTERED,
-                                           .verb = session->verb,
-                                           .ref = session->ref,
-                                           .word = session->word,
+                                           .verb = session->task->verb,
+                                           .ref = session->task->ref,
+                                           .word = session->task->word,
                                            .room = hub_room_name(member->room),
                                            .id = member->position,
                                            .count = count,
@@ -449,7 +468,7 @@ static void entered(struct session *session, long count, const char *const *name
 
 static void left(struct session *session)
 {
-    struct member *member = session->leaving;
+    struct member *member = session->task->leaving;
     char room[ROOM_MAX_BYTES];
 
     strcpy(room, hub_room_name(member->room));
@@ -458,17 +477,17 @@ static void left(struct session *session)
     DL_DELETE2(session->members, member, own_prev, own_next);
     session->n_members--;
     hub_leave(member);
-    if (session->verb == VERB_MOVE) {
+    if (session->task->verb == VERB_MOVE) {
         session->doing = DOING_MOVE;
-        session->leaving = NULL;
-        session->asked = false;
+        session->task->leaving = NULL;
+        session->task->asked = false;
         ask_to_enter(session);
         return;
     }
     session_reply(session, &(struct reply){.kind = REPLY_EXITED,
-                                           .verb = session->verb,
-                                           .ref = session->ref,
-                                           .word = session->word,
+                                           .verb = session->task->verb,
+                                           .ref = session->task->ref,
+                                           .word = session->task->word,
                                            .room = room});
     session_done(session);
 }
@@ -476,7 +495,7 @@ static void left(struct session *session)
 void session_presence(struct session *session, enum presence_result result, long count,
                       const char *const *names, size_t n_names)
 {
-    if (session->doing == DOING_NOTHING)
+    if (!session->task)
         return;
     if (session->doing == DOING_LOGIN) {
         if (result == PRESENCE_OK)
@@ -484,7 +503,7 @@ void session_presence(struct session *session, enum presence_result result, long
         else
             log_in_refused(session, result);
     } else if (session->doing == DOING_LOGOUT) {
-        if (session->asked)
+        if (session->task->asked)
             end_log_out(session);
     } else if (result !=
                PRESENCE_OK) { /* full; or the name is lost, and the session is about to hear of it */
@@ -500,55 +519,53 @@ void session_go_on(struct session *session)
 {
     struct sessions *sessions = session->sessions;
 
-    if (session->state == SESSION_CLOSED || session->asked)
+    if (session->state == SESSION_CLOSED || !session->task || session->task->asked)
         return;
     if (session->doing == DOING_LOGOUT && !chat_is_unanswered(session, NULL)) {
         release(session);
-    } else if (session->doing == DOING_LEAVE && !chat_is_unanswered(session, session->leaving)) {
-        session->asked = true;
+    } else if (session->doing == DOING_LEAVE && !chat_is_unanswered(session, session->task->leaving)) {
+        session->task->asked = true;
         presence_leave(sessions->presence, session->name, session->shown, session->id,
-                       hub_room_name(session->leaving->room), session->serial);
+                       hub_room_name(session->task->leaving->room), session->serial);
     }
 }
 
 void session_listed(struct session *session, long count, const char **names, const long *counts,
                     size_t n_names)
 {
-    struct reply reply = {.kind = session->doing == DOING_WHO ? REPLY_WHO : REPLY_ROOMS,
-                          .verb = session->verb,
-                          .ref = session->ref,
-                          .word = session->word,
-                          .room = session->wanted,
-                          .count = count,
-                          .names = names,
-                          .counts = counts,
-                          .n_names = n_names};
-
     if (session->doing != DOING_WHO && session->doing != DOING_ROOMS)
         return;
     if (!names) {
         session_refuse(session, ERROR_UNAVAILABLE, NULL);
         return;
     }
-    session_reply(session, &reply);
+    session_reply(session, &(struct reply){.kind = session->doing == DOING_WHO ? REPLY_WHO : REPLY_ROOMS,
+                                           .verb = session->task->verb,
+                                           .ref = session->task->ref,
+                                           .word = session->task->word,
+                                           .room = session->task->wanted,
+                                           .count = count,
+                                           .names = names,
+                                           .counts = counts,
+                                           .n_names = n_names});
     session_done(session);
 }
 
 const char *session_holder(const struct session *session, char holder[HOLDER_MAX_BYTES])
 {
-    if (*session->account)
+    if (session->account)
         snprintf(holder, HOLDER_MAX_BYTES, "a:%s", session->account);
     else
-        snprintf(holder, HOLDER_MAX_BYTES, "%s", strcmp(session->key, "-") == 0 ? session->id : session->key);
+        snprintf(holder, HOLDER_MAX_BYTES, "%s", session->key ? session->key : session->id);
     return holder;
 }
 
 /* Who has registered in this session is whom it was for before, too. */
 bool session_is(const struct session *session, const char *holder)
 {
-    if (strcmp(holder, session->id) == 0 || strcmp(holder, session->key) == 0)
+    if (strcmp(holder, session->id) == 0 || (session->key && strcmp(holder, session->key) == 0))
         return true;
-    return *session->account && strncmp(holder, "a:", 2) == 0 && strcmp(holder + 2, session->account) == 0;
+    return session->account && strncmp(holder, "a:", 2) == 0 && strcmp(holder + 2, session->account) == 0;
 }
 
 void session_found(struct session *session, bool known, const char *holder)

@@ -27,11 +27,11 @@
 #include "event.h"
 #include "hub.h"
 #include "presence.h"
-#include "proxy_header.h"
 #include "seldom.h"
 
 struct address;
 struct bus;
+struct history;
 struct settings;
 
 #define DIGEST_MAX_BYTES 33 /* BLAKE2b-128 in hex, with NUL */
@@ -88,24 +88,52 @@ struct direct {
     char *to, *text;
 };
 
+/* What is to be known of a session while something is under way; lives from session_begin to session_done. */
+struct task {
+    enum verb verb;    /* of the request; VERBS: nobody asked for it */
+    char *ref;         /* of the request, or NULL */
+    const char *word;  /* the same */
+    char *wanted;      /* the room or name that the answer names; of DOING_LOGIN, the room to be held once the
+                          password was verified */
+    struct room *room; /* being entered: held */
+    event_id since;    /* to go on from there */
+    bool is_ahead;     /* `since` is above what the room knew: its newest id was read again */
+    struct room *inbox_room; /* the same at log-in, for the inbox */
+    event_id inbox_since;
+    long unread; /* directs, at log-in */
+    struct member *leaving;
+    struct history *history; /* DOING_HISTORY */
+    struct direct *direct;   /* DOING_DIRECT */
+    bool asked;              /* presence was asked for the last step */
+    enum error_code last; /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
+};
+
 struct session {
     struct sessions *sessions;
     uint64_t serial;
-    char id[SESSION_MAX_BYTES];
-    enum session_state state;
+    char *id, *address;
+    struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
     struct conn *conn;
     const struct dialect *dialect;
-    int dialect_number;
     struct codec *codec;
     long idle_seconds;
-    bool eof, heard; /* nothing more comes; something has come */
-    char address[ADDRESS_MAX_BYTES];
-    struct address *counted; /* one of how many from there; NULL: it was refused, or has left */
+    int dialect_number;
+    enum session_state state;
+    enum doing doing;
+    unsigned errors;  /* mistakes in a row */
+    bool eof, heard;  /* nothing more comes; something has come */
+    bool refused;     /* the request at hand was answered with an error */
+    bool held;        /* presence named it; see held() in sessions.c */
+    bool echo;        /* it wants its own chats back */
+    bool unsaid;      /* in line to tell the store what was read */
+    uint16_t n_chats; /* at most CHATS_MAX */
+    struct chat *chats;
+    struct draft *stalled; /* DOING_CHAT */
+    struct task *task;     /* more about what is under way; NULL: DOING_NOTHING, or a chat */
 
-    char shown[NAME_MAX_BYTES], name[NAME_MAX_BYTES]; /* as given, folded */
-    char key[DIGEST_MAX_BYTES];                       /* or "-" */
-    char account[ACCOUNT_MAX_BYTES];                  /* its number; "": a guest */
-    bool echo;
+    char *shown, *name;     /* as given, folded; NULL before the first log-in */
+    char *key;              /* its digest, or NULL */
+    char *account;          /* its number; NULL: a guest */
     struct member *members; /* the rooms it is in */
     size_t n_members;
     struct member *current;    /* where its chats go; NULL: it left that */
@@ -113,35 +141,10 @@ struct session {
     struct handover *handover; /* of an account's unread directs; NULL: it is over, or never was */
     event_id sent, told;       /* directs up to there were sent to who reads what is sent; the store knows */
     event_id telling;          /* it is being told of those up to there; 0: it is not */
-    bool unsaid;               /* in line to tell it */
     struct session *unsaid_prev, *unsaid_next;
-    struct chat *chats;
-    size_t n_chats;
-
-    enum doing doing;
-    char *ref;               /* of the request under way, or NULL */
-    const char *word;        /* the same */
-    enum verb verb;          /* of the request under way */
-    struct room *room;       /* being entered: held */
-    event_id since;          /* to go on from there */
-    bool is_ahead;           /* `since` is above what the room knew: its newest id was read again */
-    struct room *inbox_room; /* the same at log-in, for the inbox */
-    event_id inbox_since;
-    long unread; /* directs, at log-in */
-    struct member *leaving;
-    char *wanted; /* the room or name that the answer names; of DOING_LOGIN, the room to be held once the
-                     password was verified */
-    struct history *history; /* DOING_HISTORY */
-    bool asked;              /* presence was asked for the last step */
-    enum error_code last;  /* what is said at the end of a log-out, ERROR_NONE: goodbye if it was asked for */
-    struct draft *stalled; /* DOING_CHAT */
-    struct direct *direct; /* DOING_DIRECT */
 
     double tokens; /* of the rate limit */
     uint64_t tokens_at;
-    unsigned errors; /* mistakes in a row */
-    bool refused;    /* the request at hand was answered with an error */
-    bool held;       /* presence named it; see held() in sessions.c */
 
     UT_hash_handle hh;
     struct session *free_next; /* closed in this turn */
@@ -224,6 +227,9 @@ void session_error(struct session *session, enum verb verb, const char *ref, con
                    enum error_code code, const char *text);
 
 void session_reply(struct session *session, const struct reply *reply);
+
+/* Puts a copy of `text` (NULL: nothing) into one of the session's strings, instead of what it held. */
+void session_set(char **string, const char *text);
 
 /* Sends what the session's dialect has encoded. */
 void session_send(struct session *session, const void *bytes, size_t len);
@@ -308,8 +314,8 @@ void history_of_room(struct session *session, const struct member *member, unsig
 void history_with(struct session *session, const char *shown, const char *name, unsigned limit,
                   event_id before, event_id since);
 
-/* Frees what the request under way has collected, if it is that. */
-void history_forget(struct session *session);
+/* Frees what a request has collected.  Takes NULL. */
+void history_destroy(struct history *history);
 
 /* requests.c --------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 
 #include "bus.h"
 #include "log.h"
+#include "proxy_header.h"
 #include "session.h"
 #include "settings.h"
 
@@ -35,6 +36,18 @@ void sessions_init(struct sessions *sessions, const struct settings *settings)
     sessions->next_serial = sessions->next_token = 1;
 }
 
+static void session_destroy(struct session *session)
+{
+    session->dialect->codec_destroy(session->codec);
+    free(session->id);
+    free(session->address);
+    free(session->shown);
+    free(session->name);
+    free(session->key);
+    free(session->account);
+    free(session);
+}
+
 void sessions_end_turn(struct sessions *sessions)
 {
     struct session *session;
@@ -42,8 +55,7 @@ void sessions_end_turn(struct sessions *sessions)
     inbox_end_turn(sessions);
     while ((session = sessions->closed)) {
         sessions->closed = session->free_next;
-        session->dialect->codec_destroy(session->codec);
-        free(session);
+        session_destroy(session);
     }
 }
 
@@ -147,6 +159,7 @@ static struct session *session_create(struct sessions *sessions, int fd, int dia
 {
     struct session *session = calloc(1, sizeof *session);
     struct conn *conn = conn_create(sessions->conns, fd); /* closes fd if there is no memory */
+    char id[SESSION_MAX_BYTES];
 
     if (!session || !conn)
         abort();
@@ -158,12 +171,11 @@ static struct session *session_create(struct sessions *sessions, int fd, int dia
     session->codec = session->dialect->codec_create();
     if (!session->codec)
         abort();
-    session->verb = VERBS;
     session->tokens = (double)sessions->settings->burst;
     session->tokens_at = monotonic_ms();
-    snprintf(session->id, sizeof session->id, "%s-%llu", bus_incarnation(sessions->bus),
-             (unsigned long long)session->serial);
-    snprintf(session->address, sizeof session->address, "%s", address);
+    snprintf(id, sizeof id, "%s-%llu", bus_incarnation(sessions->bus), (unsigned long long)session->serial);
+    session_set(&session->id, id);
+    session_set(&session->address, address);
     HASH_ADD(hh, sessions->by_serial, serial, sizeof session->serial, session);
     return session;
 }

@@ -112,8 +112,6 @@ static int tear_down(void **state)
 static const struct claim alice = {.name = "alice",
                                    .shown = "Alice",
                                    .session = "g1-x-1",
-                                   .key = "-",
-                                   .account = "",
                                    .room = "lobby",
                                    .record = "{\"open\":\"alice\"}"};
 
@@ -121,7 +119,6 @@ static const struct claim bob = {.name = "bob",
                                  .shown = "Bob",
                                  .session = "g1-x-2",
                                  .key = "secret",
-                                 .account = "",
                                  .room = "lobby",
                                  .record = "{\"open\":\"bob\"}"};
 
@@ -171,7 +168,7 @@ static void test_calls_are_answered_in_order(void **state)
     presence_claim(loop.presence, &alice, 1);
     presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", 2);
     presence_leave(loop.presence, "alice", "Alice", "g1-x-1", "lobby", 3);
-    presence_claim(loop.presence, &(struct claim){"alice", "Eve", "g1-x-9", "-", "", "lobby", "{}"}, 4);
+    presence_claim(loop.presence, &(struct claim){"alice", "Eve", "g1-x-9", NULL, NULL, "lobby", "{}"}, 4);
     presence_release(loop.presence, "alice", "g1-x-1", 5);
     presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", 6);
     until(is_answered());
