@@ -1,8 +1,8 @@
 #!/bin/sh
 #
-# Installs the Debian packages of the given groups (build run test go lint fuzz engine) that are missing; needs root or
-# sudo only if there are any.  No server of the machine is started or stopped: the packages' own Redis, PostgreSQL and
-# haproxy stay off, and if they were there before they are left alone.
+# Installs the Debian packages of the given groups (build run test go lint fuzz instructions engine) that are missing;
+# needs root or sudo only if there are any.  No server of the machine is started or stopped: the packages' own Redis,
+# PostgreSQL and haproxy stay off, and if they were there before they are left alone.
 #
 set -eu
 
@@ -32,9 +32,10 @@ group_packages() {
         ;;
     # libFuzzer itself is in libclang-rt-dev, of clang's version whichever that is.
     fuzz) echo clang libclang-rt-dev python3 ;;
+    instructions) echo valgrind python3 ;;
     lint) echo clang clang-format clang-tidy cppcheck python3 ;;
     *)
-        echo "install.sh: no such group: $1 (build run test go lint fuzz engine)" >&2
+        echo "install.sh: no such group: $1 (build run test go lint fuzz instructions engine)" >&2
         exit 2
         ;;
     esac
