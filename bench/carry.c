@@ -53,11 +53,16 @@ bool number_next(const char **at, const char *end, uint32_t *number)
     return true;
 }
 
+void hex_write(uint64_t value, size_t digits, char *to)
+{
+    while (digits > 0) {
+        to[--digits] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    }
+}
+
 void number_write(uint32_t number, char *to)
 {
     *to = '~';
-    for (int i = NUMBER_LEN - 1; i > 0; i--) {
-        to[i] = "0123456789abcdef"[number & 15];
-        number >>= 4;
-    }
+    hex_write(number, NUMBER_LEN - 1, to + 1);
 }

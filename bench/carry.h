@@ -39,6 +39,9 @@ void carry_keep(struct carry *carry, const char *at, const char *end);
 #define NUMBER_NONE UINT32_MAX
 bool number_next(const char **at, const char *end, uint32_t *number);
 
+/* Writes so many lower hex digits of `value`. */
+void hex_write(uint64_t value, size_t digits, char *to);
+
 /* Writes `number` as NUMBER_LEN bytes. */
 void number_write(uint32_t number, char *to);
 

@@ -13,8 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JOINING_MAX 200  /* at once */
-#define PER_SOURCE 20000 /* clients from one address: it has some 28,000 ports for each that it connects to \
+#define JOINING_MAX 200 /* at once */
+#define PER_SOURCE                                                                                          \
+    20000                /* clients from one address: it has some 28,000 ports for each that it connects to \
                           */
 #define JOIN_DEADLINE 30 /* seconds in which nobody joins, and it is given up */
 #define DONE UINT8_MAX   /* the step of who has joined */

@@ -5,11 +5,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 #include "chats.h"
 
-#define ARRIVAL_DEADLINE UINT64_C(10000000000) /* ns without anything arriving, and what lacks is missing */
-#define UNDER_WAY_MAX (1U << 20) /* in an open loop, and where the window counts acknowledgements */
+#define ARRIVAL_DEADLINE UINT64_C(10000000000) /* ns in which no chat arrives, and the rest is missing */
+#define UNDER_WAY_MAX (1U << 18) /* in an open loop, and where the window counts acknowledgements */
 #define SECOND 1e9
 
 struct room {
@@ -34,6 +35,7 @@ struct loop {
     uint64_t until;        /* ns: or then */
     uint64_t under_way;
     uint32_t receptions; /* of each chat */
+    uint64_t unique;     /* differs in each chat, also from those of another run */
 };
 
 static void get_hungry(struct loop *loop, uint32_t room)
@@ -55,6 +57,8 @@ static bool say(struct loop *loop, uint32_t number, uint64_t due)
         return false;
     number_write(chat->number, room->chat + room->places[0]);
     number_write(chat->number, room->chat + room->places[1]);
+    if (loop->run->with_acks)
+        hex_write(loop->unique++, UNIQUE_LEN, room->chat + room->places[0] + NUMBER_LEN);
     client_say(sender, room->chat, room->len);
     if (++room->turn == loop->run->senders)
         room->turn = 0;
@@ -125,6 +129,7 @@ static void receive(struct loop *loop, const struct client *client, uint32_t num
         run->strange++;
         return;
     }
+    loop->last = now;
     ack = chat->sender == client->member;
     if (ack) {
         run->acks++;
@@ -145,19 +150,17 @@ static void hear(struct loop *loop, struct client *client)
 {
     size_t len = client_read(loop->clients, client);
     const char *at, *end = loop->clients->input + len;
+    uint64_t now = now_ns();
     uint32_t number;
 
-    if (len == 0)
-        return;
-    loop->last = now_ns();
     at = carry_put(&client->carry, loop->clients->input);
     while (number_next(&at, end, &number))
-        receive(loop, client, number, loop->last);
+        receive(loop, client, number, now);
     carry_keep(&client->carry, at, end);
 }
 
-/* Waits until something comes or until `then`, in ns; false: the time is over. */
-static bool turn(struct loop *loop, uint64_t then)
+/* Waits until something comes or until `then`, in ns, and takes what came. */
+static void turn(struct loop *loop, uint64_t then)
 {
     uint64_t now = now_ns(), left = then > now ? then - now : 0;
     struct timespec timeout = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
@@ -173,7 +176,6 @@ static bool turn(struct loop *loop, uint64_t then)
         if ((loop->events[i].events & ~(uint32_t)EPOLLOUT) != 0)
             hear(loop, client);
     }
-    return ready != 0;
 }
 
 /* When there is something to do even if nothing comes. */
@@ -203,8 +205,16 @@ static void part(struct loop *loop, double seconds, uint64_t wanted)
             say_scheduled(loop, now);
         turn(loop, next_due(loop));
     }
-    while (loop->under_way > 0 && turn(loop, now_ns() + ARRIVAL_DEADLINE))
-        ;
+    while (loop->under_way > 0 && now_ns() < loop->last + ARRIVAL_DEADLINE)
+        turn(loop, loop->last + ARRIVAL_DEADLINE);
+}
+
+static uint64_t now_real(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void create(struct loop *loop, struct run *run, struct clients *clients)
@@ -216,6 +226,7 @@ static void create(struct loop *loop, struct run *run, struct clients *clients)
     memset(loop, 0, sizeof *loop);
     loop->run = run;
     loop->clients = clients;
+    loop->unique = now_real();
     loop->receptions = clients->members - 1 + (run->with_acks ? 1 : 0);
     loop->chats = chats_create(clients->members, most);
     loop->rooms = calloc(clients->rooms, sizeof *loop->rooms);

@@ -20,7 +20,7 @@ static const struct speech speeches[] = {
         .steps = {{"{\"type\":\"join\",\"data\":\"$n\",\"room\":\"$r\"}\n", "\"welcome\""}},
         .refused = "\"type\":\"error\"",
         .chat = "{\"type\":\"chat\",\"data\":\"$t\"}\n",
-        .acked_chat = "{\"type\":\"chat\",\"ref\":\"~00000000\",\"data\":\"$t\"}\n",
+        .acked_chat = "{\"type\":\"chat\",\"ref\":\"~000000000000000000000000\",\"data\":\"$t\"}\n",
     },
     {
         .name = "line",

@@ -8,6 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/*
+ * Behind the number that is to come back is a place for so many more digits: no two chats may have the same,
+ * or the server takes the second for a retry of the first.
+ */
+#define UNIQUE_LEN 16
+
 #define STEPS_MAX 2
 #define AWAITED_MAX 15 /* bytes; see carry.h */
 
