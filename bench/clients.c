@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define JOINING_MAX 200 /* at once */
 #define PER_SOURCE                                                                                          \
     20000                /* clients from one address: it has some 28,000 ports for each that it connects to \
                           */
@@ -236,7 +235,7 @@ double clients_join(struct clients *clients)
     while (joined < clients->count) {
         int ready;
 
-        for (; begun < clients->count && begun - joined < JOINING_MAX; begun++) {
+        for (; begun < clients->count && begun - joined < clients->joining_max; begun++) {
             client_connect(clients, &clients->all[begun]);
             client_step(clients, &clients->all[begun]);
         }

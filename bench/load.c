@@ -23,6 +23,7 @@ enum moment { BEFORE, JOINED, END, MOMENTS };
 static const char usage_text[] =
     "usage: bench-load --dialect json|line|irc|nats|raw --connect ADDRESS:PORT[,ADDRESS:PORT...]\n"
     "    --rooms 1 --members 100    so many clients in each room\n"
+    "    --joining 200              so many log in at once\n"
     "    --senders 1                so many of them say something\n"
     "    --bytes 64                 length of a text\n"
     "    --windows 1,8,64           closed loop: a run for each, with so many chats under way in each room\n"
@@ -108,21 +109,14 @@ static void each(struct options *options, char *list, void (*add)(struct options
 static void parse(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"dialect", required_argument, NULL, 'd'},
-        {"connect", required_argument, NULL, 'c'},
-        {"rooms", required_argument, NULL, 'r'},
-        {"members", required_argument, NULL, 'm'},
-        {"senders", required_argument, NULL, 's'},
-        {"bytes", required_argument, NULL, 'b'},
-        {"windows", required_argument, NULL, 'w'},
-        {"rate", required_argument, NULL, 'R'},
-        {"seconds", required_argument, NULL, 't'},
-        {"chats", required_argument, NULL, 'n'},
-        {"warm-up", required_argument, NULL, 'u'},
-        {"complete", required_argument, NULL, 'C'},
-        {"name", required_argument, NULL, 'N'},
-        {"watch", required_argument, NULL, 'W'},
-        {NULL, 0, NULL, 0},
+        {"dialect", required_argument, NULL, 'd'},  {"connect", required_argument, NULL, 'c'},
+        {"rooms", required_argument, NULL, 'r'},    {"members", required_argument, NULL, 'm'},
+        {"joining", required_argument, NULL, 'j'},  {"senders", required_argument, NULL, 's'},
+        {"bytes", required_argument, NULL, 'b'},    {"windows", required_argument, NULL, 'w'},
+        {"rate", required_argument, NULL, 'R'},     {"seconds", required_argument, NULL, 't'},
+        {"chats", required_argument, NULL, 'n'},    {"warm-up", required_argument, NULL, 'u'},
+        {"complete", required_argument, NULL, 'C'}, {"name", required_argument, NULL, 'N'},
+        {"watch", required_argument, NULL, 'W'},    {NULL, 0, NULL, 0},
     };
     struct clients *clients = &options->clients;
     struct run *run = &options->run;
@@ -143,6 +137,9 @@ static void parse(struct options *options, int argc, char **argv)
             break;
         case 'm':
             clients->members = (uint32_t)number(name, optarg, 1, 1000000);
+            break;
+        case 'j':
+            clients->joining_max = (uint32_t)number(name, optarg, 1, 1000000);
             break;
         case 's':
             run->senders = (uint32_t)number(name, optarg, 1, 1000000);
@@ -265,9 +262,10 @@ static void print_memory(const struct options *options)
     for (size_t i = 0; i < options->run.watched_count; i++) {
         printf("%s\"%s\":{", i == 0 ? "" : ",", options->watched[i].name);
         for (int moment = BEFORE; moment < MOMENTS; moment++)
-            printf("\"%s\":%llu,\"pss_%s\":%llu%s", moments[moment],
+            printf("\"%s\":%llu,\"pss_%s\":%llu,\"written_%s\":%llu%s", moments[moment],
                    (unsigned long long)options->memory[i][moment].rss, moments[moment],
-                   (unsigned long long)options->memory[i][moment].pss, moment + 1 < MOMENTS ? "," : "}");
+                   (unsigned long long)options->memory[i][moment].pss, moments[moment],
+                   (unsigned long long)options->memory[i][moment].written, moment + 1 < MOMENTS ? "," : "}");
     }
     printf("}");
 }
@@ -285,7 +283,7 @@ static void print_head(const struct options *options, double join_seconds)
 int main(int argc, char **argv)
 {
     static struct options options = {
-        .clients = {.prefix = "b", .rooms = 1, .members = 100},
+        .clients = {.prefix = "b", .rooms = 1, .members = 100, .joining_max = 200},
         .run = {.senders = 1, .bytes = 64, .seconds = 2, .warm_up = 0.3},
     };
     static struct run runs[WINDOWS_MAX];

@@ -123,7 +123,7 @@ PongTimeout = 3600
 DNS = no
 Ident = no
 PAM = no
-MorePrivacy = no
+CloakUserToNick = yes
 """
         return [self.find_program(), "--nodaemon", "--config", self.place.write("ngircd.conf", config, self.owner)]
 
