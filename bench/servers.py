@@ -25,10 +25,10 @@ FUNCTIONS = os.path.join(ROOT, "common/functions.lua")
 
 
 @contextlib.contextmanager
-def on_cores(*cores):
-    """What is started within runs on these cores, as do the threads and processes that it makes."""
+def on_cores(cores):
+    """What is started within runs on this core (or these), as do the threads and processes that it makes."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, set(cores))
+    os.sched_setaffinity(0, {cores} if isinstance(cores, int) else set(cores))
     try:
         yield
     finally:
@@ -41,18 +41,6 @@ def revision():
         return re.search(r"name=hubbub_(\d+)", lua.readline()).group(1)
 
 
-def process_status(pid, key):
-    """A number of /proc/PID/status, as VmRSS in KiB."""
-    with open(f"/proc/{pid}/status") as status:
-        return int(re.search(rf"^{key}:\s+(\d+)", status.read(), re.M).group(1))
-
-
-def process_io(pid):
-    """The counters of /proc/PID/io: wchar, syscw, ..."""
-    with open(f"/proc/{pid}/io") as io:
-        return {key: int(value) for key, value in (line.split(": ") for line in io)}
-
-
 def sockets(pid):
     """How many descriptors the process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
@@ -62,6 +50,7 @@ class Peer(Server):
     """A server that is one process with one port."""
 
     dialect = None
+    joining = 200   # so many log in at once
     program = None  # and the package that it is in
 
     def __init__(self, place, port, name):
@@ -99,6 +88,7 @@ class Ngircd(Peer):
     """Penalties off, which are its flood limits."""
 
     dialect, program = "irc", "ngircd"
+    joining = 8  # it listens with a backlog of 10, and what does not fit waits for TCP's retransmissions
 
     def __init__(self, place, port):
         super().__init__(place, port, "ngircd")
@@ -132,6 +122,7 @@ class Inspircd(Peer):
     """Without fakelag, command rates and lookups, and with queues that nobody fills."""
 
     dialect, program = "irc", "inspircd"
+    joining = 2000  # it lets them in once a second, all who wait
 
     def __init__(self, place, port):
         super().__init__(place, port, "inspircd")
@@ -197,8 +188,8 @@ class Installation:
     unless a scenario says otherwise."""
 
     def __init__(self, place, ports, build, gateways=1, prefix="", redis_core=OTHER_CORE, gateway_core=SERVER_CORE,
-                 with_store=True):
-        self.redis_core, self.gateway_core = redis_core, gateway_core
+                 other_core=OTHER_CORE, with_store=True):
+        self.redis_core, self.gateway_core, self.other_core = redis_core, gateway_core, other_core
         self.redis = Redis(place, ports.take(), name=prefix + "redis", memory="8gb")
         settings = {"HUBBUB_REDIS_URL": self.redis.url, "HUBBUB_STORE_URL": ""}
         self.postgres = self.store = None
@@ -224,7 +215,7 @@ class Installation:
         with on_cores(self.redis_core):
             self.redis.start()
         if self.store:
-            with on_cores(OTHER_CORE):
+            with on_cores(self.other_core):
                 self.postgres.start()
                 self.postgres.migrate()
                 self.store.start()
@@ -256,8 +247,3 @@ class Installation:
     def stop(self):
         for server in reversed(self.servers):
             server.stop()
-
-
-def idle_wait(server, descriptors, seconds=60):
-    """Waits until a server has no more descriptors than it had before its clients came."""
-    wait_for(lambda: sockets(server.pid) <= descriptors, seconds, f"{server.name} has let its clients go")
