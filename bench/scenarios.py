@@ -1,0 +1,241 @@
+"""scenarios: what is measured, each a function of the bench that notes records.
+
+A round measures every system in turn, so that a noisy moment of the machine meets all of them; page.py takes medians
+over the rounds.  A record is a flat dict: scenario, round, system, what was varied, and what came out.
+"""
+
+import os
+import re
+import time
+
+from servers import LANES, OTHER_CORE, Failure, on_cores, revision, wait_for
+
+WINDOWS = (1, 8, 64)
+FAN_OUT = ("floor", "hubbub line", "hubbub json")
+PEERS = ("ngircd", "inspircd", "nats")
+MEMBERS = (10, 100, 1000, 5000)
+PEER_MEMBERS = (100, 1000)
+CROWD_ROOM = 50           # members of each of the many rooms
+CROWD_ROOMS = 1000
+IDLE_CLIENTS = 10000
+PUBLISH_CONNECTIONS, PUBLISH_PIPELINE = 50, 64
+MEMORY_ROUNDS = 3
+HISTORY_ROUNDS, HISTORY_ROWS, BURST_ROWS = 3, 300_000, 1_000_000
+
+
+def costs(record, run):
+    """The cost of a run of bench-load for the server under test, as numbers of its own."""
+    cpu = run["cpu"]["server"]
+    record.update(window=run["window"], rate=run["rate"], seconds=run["seconds"], chats=run["chats"],
+                  deliveries=run["deliveries"], acks=run["acks"], writes=cpu["writes"],
+                  cpu_us=cpu["user"] + cpu["system"], latency_us=run["latency_us"])
+    for name, used in run["cpu"].items():
+        if name != "server":
+            record[name + "_cpu_us"] = used["user"] + used["system"]
+    return record
+
+
+def measure(bench, scenario, system, varied, note=None, **options):
+    """One call of bench-load; notes a record for each of its runs."""
+    result = bench.load(system, **options)
+    for run in result["runs"] if result else []:
+        bench.note(costs({"scenario": scenario, "system": system, "rooms": result["rooms"],
+                          "members": result["members"], **varied}, run))
+    return result
+
+
+def fan_out(bench, number):
+    """What a chat costs, by members of its room and by how many are under way."""
+    for members in MEMBERS:
+        for system in FAN_OUT + (PEERS if members in PEER_MEMBERS else ()):
+            measure(bench, "fan-out", system, {}, members=members, windows=WINDOWS, seconds=0.6)
+
+
+def crowd(bench, number):
+    """Many rooms of 50, as many as this machine lets one process have connections for."""
+    rooms = min(CROWD_ROOMS, (bench.descriptors - 200) // CROWD_ROOM)
+    for system in FAN_OUT:
+        measure(bench, "crowd", system, {}, rooms=rooms, members=CROWD_ROOM, windows=(1,), seconds=0.8)
+
+
+def latency(bench, number):
+    """1,000 chats a second, whatever the answers, in a room of 100."""
+    for system in FAN_OUT + PEERS:
+        measure(bench, "latency", system, {}, members=100, senders=10, rate=1000, seconds=2)
+    # What of hubbub's latency is the disk: the same where Redis does not wait for it.
+    bench.hubbub.call("CONFIG", "SET", "appendfsync", "everysec")
+    try:
+        result = bench.load("hubbub line", members=100, senders=10, rate=1000, seconds=2)
+    finally:
+        bench.hubbub.call("CONFIG", "SET", "appendfsync", "always")
+    for run in result["runs"] if result else []:
+        bench.note(costs({"scenario": "latency", "system": "hubbub line, fsync every second",
+                          "rooms": 1, "members": 100}, run))
+
+
+# Accepting: rooms of one member each; Redis has core 0 for itself, and who drives it core 1. --------------------------
+
+def log_entries(hubbub):
+    return sum(int(hubbub.call("XLEN", f"hubbub:{{{lane}}}:log")[1:]) for lane in range(LANES))
+
+
+def empty_log(hubbub):
+    """Takes everything out of the log, which has no store here."""
+    for lane in range(LANES):
+        hubbub.call("FCALL", f"trim_{revision()}", 1, f"hubbub:{{{lane}}}", f"{int(time.time() * 1000) + 3600000}-0")
+
+
+def publish_alone(bench, hubbub, number, calls):
+    """redis-benchmark's rate of the publish function, every call with a ref of its own, as an acknowledged chat has."""
+    lane, incarnation = 1, f"bench-{number}-{time.time_ns()}"
+    hubbub.call("FCALL", f"open_link_{revision()}", 1, f"hubbub:{{{lane}}}", incarnation, 1)
+    body = ('{"from":"b12-0","session":"g1-5f3a90c2-42","room":"broom-12","text":"~00000001'
+            '.the.quick.brown.fox.jumps.over.the.lazy.dog.the.quick.b"}')
+    command = ["redis-benchmark", "-p", str(hubbub.redis.port), "-c", str(PUBLISH_CONNECTIONS),
+               "-P", str(PUBLISH_PIPELINE), "-n", str(calls), "-r", "2000000000", "--csv",
+               "FCALL", f"publish_{revision()}", "1", f"hubbub:{{{lane}}}", incarnation, "1", "__rand_int__", "0-0",
+               str(int(time.time() * 1000)), "r:broom-12", f"hubbub:{{{lane}}}:room:broom-12",
+               "5f3a90c25f3a90c25f3a__rand_int__", body]
+    before = log_entries(hubbub)
+    cpu = bench.cpu_us(hubbub.redis.pid)
+    with on_cores(OTHER_CORE):
+        done = bench.run(command)
+    cpu = bench.cpu_us(hubbub.redis.pid) - cpu
+    grown = log_entries(hubbub) - before
+    found = re.search(r'^"FCALL.*?","?([\d.]+)"?', done.stdout, re.M)
+    # A refused call is no error to redis-benchmark; a ref drawn twice is answered without an entry.
+    if done.returncode != 0 or not found or grown < calls * 0.99:
+        raise Failure(f"redis-benchmark: {grown} of {calls} calls reached the log: {done.stdout[-300:]}{done.stderr[-300:]}")
+    return {"rate_s": float(found.group(1)), "redis_cpu_us": cpu, "chats": calls}
+
+
+def accepting(bench, number):
+    """Acknowledged chats a second, beside what the publish function reaches alone on the same Redis."""
+    hubbub = bench.accepting
+    empty_log(hubbub)
+    bench.note({"scenario": "accepting", "system": "publish alone", **publish_alone(bench, hubbub, number, 200000)})
+    empty_log(hubbub)
+    options = {"rooms": PUBLISH_CONNECTIONS, "members": 1, "windows": (PUBLISH_PIPELINE,), "complete": "acked"}
+    result = bench.load("hubbub json", installation=hubbub, seconds=2.5, **options)
+    for run in result["runs"] if result else []:
+        record = costs({"scenario": "accepting", "system": "hubbub json", "rooms": PUBLISH_CONNECTIONS, "members": 1}, run)
+        bench.note({**record, "rate_s": run["chats"] / run["seconds"]})
+    empty_log(hubbub)
+    if number == 1:
+        watch_turns(bench, hubbub, options)
+
+
+def watch_turns(bench, hubbub, options):
+    """Follows the gateway's system calls for a moment: how often does it write to Redis in one turn of its loop?"""
+    output = os.path.join(hubbub.gateway.place.path, "strace.txt")
+    base = bench.sockets(hubbub.gateway)
+    load = bench.load_begin("hubbub json", installation=hubbub, seconds=3, **options)
+    try:
+        wait_for(lambda: bench.sockets(hubbub.gateway) >= base + PUBLISH_CONNECTIONS or load.poll() is not None, 20,
+                 "the load has come")
+        traced = bench.run(["timeout", "-s", "INT", "1", "strace", "-f", "-yy", "-s", "0", "-o", output,
+                            "-e", "trace=epoll_wait,epoll_pwait,epoll_pwait2,write,writev,sendto,sendmsg",
+                            "-p", str(hubbub.gateway.pid)])
+    finally:
+        bench.load_end(load)
+    try:
+        with open(output) as file:
+            bench.note({"scenario": "turns", "system": "hubbub json", **count_turns(file, hubbub.redis.port)})
+    except OSError:
+        bench.fail("turns", "hubbub json", f"strace said nothing: {traced.stderr.strip()[-200:]}")
+
+
+def count_turns(lines, redis_port):
+    """Turns of the loop, writes to Redis, and the most of them in one turn, from what strace tells."""
+    turns = writes = most = here = 0
+    to_redis = re.compile(rf"(?:write|writev|sendto|sendmsg)\(\d+<TCP:\[[^\]]*->127\.0\.0\.1:{redis_port}\]>")
+    for line in lines:
+        if "epoll_" in line and "resumed" not in line:
+            turns, here = turns + 1, 0
+        elif to_redis.search(line):
+            writes, here = writes + 1, here + 1
+            most = max(most, here)
+    return {"turns": turns, "redis_writes": writes, "most_in_a_turn": most}
+
+
+# Memory and log-ins ---------------------------------------------------------------------------------------------------
+
+def memory(bench, number):
+    """Resident memory of idle connections; each server is started anew, so that none has memory to spare."""
+    if number > MEMORY_ROUNDS:
+        return
+    for system in ("hubbub json", "hubbub line", "inspircd", "nats", "ngircd", "floor"):
+        bench.restart(system)
+        result = bench.load(system, rooms=IDLE_CLIENTS // CROWD_ROOM, members=CROWD_ROOM, seconds=0)
+        if result:
+            used = result["memory"]["server"]
+            bench.note({"scenario": "memory", "system": system, "clients": result["clients"], "before": used["before"],
+                        "joined": used["joined"], "kib_each": (used["joined"] - used["before"]) / result["clients"]})
+    if number == 1:
+        growth_of_memory(bench)
+
+
+def growth_of_memory(bench):
+    """Does a gateway keep anything of a million chats?"""
+    bench.restart("hubbub json")
+    for step in range(1, 6):
+        result = bench.load("hubbub json", rooms=20, members=5, windows=(8,), chats=200000)
+        if result:
+            bench.note({"scenario": "growth of memory", "system": "hubbub json", "chats": step * 200000,
+                        "resident": result["memory"]["server"]["end"]})
+
+
+STORM = (("one room", 1, 2500), ("one room", 1, 5000), ("one room", 1, 10000), ("rooms of 50", 200, 50))
+
+
+def storm(bench, number):
+    """Everybody logs in at once."""
+    for what, rooms, members in STORM:
+        result = bench.load("hubbub json", rooms=rooms, members=members, seconds=0)
+        if result:
+            used = result["memory"]["server"]
+            bench.note({"scenario": "storm", "system": "hubbub json", "what": what, "rooms": rooms, "members": members,
+                        "clients": result["clients"], "join_seconds": result["join_seconds"],
+                        "bytes": used["written_joined"] - used["written_before"]})
+
+
+# Growth ---------------------------------------------------------------------------------------------------------------
+
+GATEWAYS = (1, 2, 3)
+
+
+def growth(bench, number):
+    """More gateways, rooms and lanes.  (More members are in fan-out.)"""
+    for gateways in GATEWAYS:
+        result = bench.load("hubbub json", installation=bench.several, gateways=gateways, rooms=12, members=60,
+                            windows=(8,), seconds=1)
+        for run in result["runs"] if result else []:
+            used = sum(run["cpu"][name]["user"] + run["cpu"][name]["system"]
+                       for name in run["cpu"] if name == "server" or name.startswith("gateway"))
+            bench.note({"scenario": "gateways", "system": "hubbub json", "gateways": gateways, "rooms": 12, "members": 60,
+                        "chats": run["chats"], "deliveries": run["deliveries"], "seconds": run["seconds"],
+                        "rate_s": run["chats"] / run["seconds"], "cpu_us": used})
+    for rooms in (1, 10, 100, 1000):
+        measure(bench, "rooms", "hubbub json", {}, rooms=rooms, members=10, windows=(1,), seconds=0.6)
+    # The first eight rooms of bench-load are in eight lanes, whatever their prefix: their names differ in the last
+    # three bits, and so do their CRCs.
+    for lanes in (1, 2, 4, 8):
+        measure(bench, "lanes", "hubbub json", {"lanes": lanes}, rooms=lanes, members=50, windows=(8,), seconds=0.6)
+
+
+def history(bench, number):
+    """The store against COPY and against one row a commit, and how far it is behind a burst.  Nothing is pinned here."""
+    try:
+        import history as module
+    except ImportError:
+        bench.skip("history", "bench/history.py is not there")
+        return
+    if number <= HISTORY_ROUNDS:
+        bench.note({"scenario": "history", "system": "store",
+                    **module.measure(bench.place, bench.build, rows=HISTORY_ROWS, seed=number)})
+    if number == 1:
+        bench.note({"scenario": "burst", "system": "store", **module.burst(bench.place, bench.build, rows=BURST_ROWS)})
+
+
+SCENARIOS = {"fan-out": fan_out, "crowd": crowd, "latency": latency, "accepting": accepting, "storm": storm,
+             "memory": memory, "growth": growth, "history": history}
