@@ -278,6 +278,11 @@ static void send_to(void *owner, const void *data, size_t size)
     conn_send(((struct person *)owner)->conn, data, size);
 }
 
+static void lend_to(void *owner, const void *data, size_t size)
+{
+    conn_lend(((struct person *)owner)->conn, data, size);
+}
+
 static bool is_ready(void *owner)
 {
     return !conn_is_slow(((struct person *)owner)->conn);
@@ -325,7 +330,8 @@ static void deliver_set_up(const struct work *work)
 {
     static const struct conn_ops conn_ops = {on_nothing, on_nothing, on_nothing, on_nothing,
                                              on_nothing, on_nothing, on_nothing};
-    static const struct hub_ops hub_ops = {send_to, is_ready, on_reached, is_for, serial_of, on_room_ready};
+    static const struct hub_ops hub_ops = {send_to, lend_to,   is_ready,     on_reached,
+                                           is_for,  serial_of, on_room_ready};
     struct event_base *base = event_base_new();
     struct room *room;
     bool live_now;
@@ -336,6 +342,7 @@ static void deliver_set_up(const struct work *work)
     hub = hub_create(base, bus, NULL, &hub_ops, NULL);
     REQUIRE(conns && hub);
     fake_bus_attach(bus, hub);
+    fake_long_turns = true;
     room = hub_hold(hub, "lobby", 1, &live_now);
     REQUIRE(room);
     fake_settle(bus);
@@ -355,6 +362,7 @@ static void deliver_do(const struct work *work)
 {
     while (fake_deliver(bus))
         continue;
+    hub_end_turn(hub);
     conns_end_turn(conns);
 }
 
