@@ -6,15 +6,11 @@
 
 #include <jansson.h>
 
-/* Copies `text` to *at, moves *at behind it, and returns the copy. */
-static const char *pack(char **at, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = memcpy(*at, text, size);
+#include "flat.h"
 
-    *at += size;
-    return copy;
-}
+/* What a body holds. */
+enum part { FROM, SESSION, TEXT, ROOM, TO, WHOM, BY, PARTS };
+static const char *const keys[PARTS] = {"from", "session", "text", "room", "to", "for", "by"};
 
 /* True if `text` is one word: nothing in it could be taken for the end of a name, or of a line. */
 static bool is_word(const char *text)
@@ -25,45 +21,98 @@ static bool is_word(const char *text)
     return *text != '\0';
 }
 
-struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len)
+/* Finds the parts of what event_body() or event_direct_body() wrote.  False: something else did. */
+static bool find_parts(const char *body, size_t len, struct flat_string parts[PARTS])
 {
-    const char *from, *session, *text, *room = NULL, *to = NULL, *whom = NULL, *by = NULL, *place;
-    struct event *event = NULL;
-    json_t *json;
-    size_t size;
+    struct flat_pair pairs[FLAT_MEMBERS_MAX];
+    size_t n, size = flat_read(body, len, pairs, &n);
+
+    if (size == 0 || size < len)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int part = 0;
+
+        while (part < PARTS && !flat_equals(&pairs[i].key, keys[part]))
+            part++;
+        if (part < PARTS)
+            parts[part] = pairs[i].value;
+    }
+    return true;
+}
+
+/* Finds the parts of any JSON; `parts` point into what is returned.  NULL: that is no event. */
+static json_t *find_parts_of_json(const char *body, size_t len, struct flat_string parts[PARTS])
+{
+    json_t *json = json_loadb(body, len, 0, NULL);
+
+    for (int part = 0; json && part < PARTS; part++) {
+        const json_t *value = json_object_get(json, keys[part]);
+
+        if (value && !json_is_string(value)) {
+            json_decref(json);
+            return NULL;
+        }
+        parts[part] = (struct flat_string){.at = json_string_value(value), .len = json_string_length(value)};
+    }
+    return json;
+}
+
+/* Copies a part to *at, moves *at behind it, and returns the copy; NULL if there is no such part. */
+static const char *pack(char **at, const struct flat_string *part)
+{
+    char *copy = *at;
+
+    if (!part->at)
+        return NULL;
+    *at = flat_copy(part, copy);
+    return copy;
+}
+
+/* Makes an event of its parts.  NULL: it lacks some, or there is no memory. */
+static struct event *assemble(event_id id, event_id prev, const struct flat_string parts[PARTS])
+{
+    const struct flat_string *place = &parts[parts[TO].at ? TO : ROOM];
+    size_t size = sizeof(struct event);
+    struct event *event;
     char *at;
 
-    json = json_loadb(body, len, 0, NULL);
-    if (!json)
+    if (!parts[FROM].at || !parts[SESSION].at || !parts[TEXT].at || !parts[ROOM].at == !parts[TO].at ||
+        !parts[TO].at != !parts[WHOM].at || !parts[TO].at != !parts[BY].at)
         return NULL;
-    if (json_unpack(json, "{s:s, s:s, s:s, s?s, s?s, s?s, s?s}", "from", &from, "session", &session, "text",
-                    &text, "room", &room, "to", &to, "for", &whom, "by", &by) < 0 ||
-        !room == !to || !to != !whom || !to != !by)
-        goto out;
-    place = room ? room : to;
-    if (!is_word(from) || !is_word(session) || !is_word(place) || (whom && !is_word(whom)) ||
-        (by && !is_word(by)))
-        goto out;
-    size = sizeof *event + strlen(from) + strlen(session) + strlen(place) + strlen(text) + 4 +
-           (whom ? strlen(whom) + 1 : 0) + (by ? strlen(by) + 1 : 0);
+    for (int part = 0; part < PARTS; part++)
+        if (parts[part].at)
+            size += parts[part].len + 1;
     event = malloc(size);
     if (!event)
-        goto out;
+        return NULL;
     at = (char *)(event + 1);
-    *event = (struct event){.id = id, .prev = prev, .direct = to != NULL, .refs = 1, .size = size};
-    event->from = pack(&at, from);
-    event->session = pack(&at, session);
+    *event = (struct event){.id = id, .prev = prev, .direct = parts[TO].at, .refs = 1, .size = size};
+    event->from = pack(&at, &parts[FROM]);
+    event->session = pack(&at, &parts[SESSION]);
     event->place = pack(&at, place);
-    event->text = pack(&at, text);
-    event->whom = whom ? pack(&at, whom) : NULL;
-    event->by = by ? pack(&at, by) : NULL;
-    if (!text_clean((char *)event->text)) { /* a copy, which is ours */
-        event_drop(event);
-        event = NULL;
-    }
-out:
-    json_decref(json);
+    event->text = pack(&at, &parts[TEXT]);
+    event->whom = pack(&at, &parts[WHOM]);
+    event->by = pack(&at, &parts[BY]);
     return event;
+}
+
+struct event *event_from_body(event_id id, event_id prev, const char *body, size_t len)
+{
+    struct flat_string parts[PARTS] = {0};
+    json_t *json = NULL;
+    struct event *event = NULL;
+
+    if (find_parts(body, len, parts) || (json = find_parts_of_json(body, len, parts)))
+        event = assemble(id, prev, parts);
+    json_decref(json);
+    if (!event)
+        return NULL;
+    if (is_word(event->from) && is_word(event->session) && is_word(event->place) &&
+        (!event->direct || (is_word(event->whom) && is_word(event->by))) &&
+        text_clean((char *)event->text)) /* a copy, which is ours */
+        return event;
+    event_drop(event);
+    return NULL;
 }
 
 struct event *event_from_live(unsigned lane, const char *live, size_t len)
@@ -91,33 +140,47 @@ void event_drop(struct event *event)
         free(event);
 }
 
-/* Prints `json` (taken; may be NULL) in one line. */
-static char *print(json_t *json)
+/* Writes a body.  NULL: no memory, or something is not UTF-8. */
+static char *write_body(const struct flat_member *members, size_t n)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    size_t size = flat_size(members, n);
+    char *body = malloc(size + 1);
 
-    json_decref(json);
-    return text;
+    if (!body)
+        return NULL;
+    *flat_write(members, n, body) = '\0';
+    if (text_is_utf8(body, size))
+        return body;
+    free(body);
+    return NULL;
 }
 
 char *event_body(const char *from, const char *session, const char *room, const char *text)
 {
-    return print(
-        json_pack("{s:s, s:s, s:s, s:s}", "from", from, "session", session, "room", room, "text", text));
+    const struct flat_member members[] = {
+        {"from", from}, {"session", session}, {"room", room}, {"text", text}};
+
+    return write_body(members, sizeof members / sizeof *members);
 }
 
 char *event_direct_body(const char *from, const char *session, const char *by, const char *to,
                         const char *whom, const char *text)
 {
-    return print(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "from", from, "session", session, "by", by, "to",
-                           to, "for", whom, "text", text));
+    const struct flat_member members[] = {{"from", from}, {"session", session}, {"by", by},
+                                          {"to", to},     {"for", whom},        {"text", text}};
+
+    return write_body(members, sizeof members / sizeof *members);
 }
 
 char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,
                           const char *address)
 {
-    return print(json_pack("{s:{s:s, s:s, s:s, s:s, s:s}}", "open", "session", session, "name", name,
-                           "gateway", gateway, "dialect", dialect, "address", address));
+    json_t *json = json_pack("{s:{s:s, s:s, s:s, s:s, s:s}}", "open", "session", session, "name", name,
+                             "gateway", gateway, "dialect", dialect, "address", address);
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+    json_decref(json);
+    return text;
 }
 
 void chain_name(char kind, const char *name, char chain[CHAIN_MAX_BYTES])

@@ -67,7 +67,7 @@ void chain_channel(const char *chain, char channel[CHANNEL_MAX_BYTES]);
 bool channel_chain(const char *channel, char chain[CHAIN_MAX_BYTES]);
 
 /*
- * The body of a message to `room`.  The caller frees it; NULL: no memory.
+ * The body of a message to `room`.  The caller frees it; NULL: no memory, or something is not UTF-8.
  */
 char *event_body(const char *from, const char *session, const char *room, const char *text);
 
@@ -79,7 +79,7 @@ char *event_body(const char *from, const char *session, const char *room, const 
 char *event_direct_body(const char *from, const char *session, const char *by, const char *to,
                         const char *whom, const char *text);
 
-/* The record of a session's opening.  The caller frees it; NULL: no memory. */
+/* The record of a session's opening.  The caller frees it; NULL: as above. */
 char *session_open_record(const char *session, const char *name, const char *gateway, const char *dialect,
                           const char *address);
 

@@ -1,6 +1,5 @@
 #include "id.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -20,6 +19,21 @@ static bool read_number(const char **at, const char *end, uint64_t max, uint64_t
     return *at > start;
 }
 
+/* Writes decimal digits, and returns their end. */
+static char *write_number(uint64_t value, char *to)
+{
+    char digits[20];
+    size_t n = 0;
+
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    while (n > 0)
+        *to++ = digits[--n];
+    return to;
+}
+
 bool id_from_stream(const char *text, size_t len, unsigned lane, event_id *id)
 {
     const char *at = text, *end = text + len;
@@ -34,7 +48,10 @@ bool id_from_stream(const char *text, size_t len, unsigned lane, event_id *id)
 
 const char *id_to_stream(event_id id, char *text)
 {
-    snprintf(text, ID_TEXT_MAX, "%llu-%u", (unsigned long long)id_ms(id), id_seq(id));
+    char *end = write_number(id_ms(id), text);
+
+    *end++ = '-';
+    *write_number(id_seq(id), end) = '\0';
     return text;
 }
 
@@ -47,7 +64,7 @@ bool id_from_decimal(const char *text, event_id *id)
 
 const char *id_to_decimal(event_id id, char *text)
 {
-    snprintf(text, ID_TEXT_MAX, "%llu", (unsigned long long)id);
+    *write_number(id, text) = '\0';
     return text;
 }
 
@@ -58,12 +75,28 @@ const char *id_to_time(event_id id, char *text)
 
 const char *time_text(uint64_t ms, char *text)
 {
+    /* Most calls are for the same second as the one before. */
+    static _Thread_local struct {
+        time_t seconds;
+        size_t len; /* of the text; 0: there is none */
+        char text[ID_TEXT_MAX];
+    } last;
     time_t seconds = (time_t)(ms / 1000);
+    unsigned rest = (unsigned)(ms % 1000);
     struct tm tm;
-    size_t len;
+    char *end;
 
-    if (!gmtime_r(&seconds, &tm) || (len = strftime(text, ID_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
+    if (last.len == 0 || last.seconds != seconds) {
+        last.seconds = seconds;
+        last.len = gmtime_r(&seconds, &tm) ? strftime(last.text, ID_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &tm) : 0;
+    }
+    if (last.len == 0 || last.len + sizeof ".000Z" > ID_TEXT_MAX)
         return strcpy(text, "-");
-    snprintf(text + len, ID_TEXT_MAX - len, ".%03uZ", (unsigned)(ms % 1000));
+    end = mempcpy(text, last.text, last.len);
+    *end++ = '.';
+    *end++ = (char)('0' + rest / 100);
+    *end++ = (char)('0' + rest / 10 % 10);
+    *end++ = (char)('0' + rest % 10);
+    strcpy(end, "Z");
     return text;
 }

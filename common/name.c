@@ -96,7 +96,7 @@ size_t text_lines(const char *text)
 
 bool text_clean(char *text)
 {
-    char *from = text, *to = text;
+    char *from = strchrnul(text, '\r'), *to = from;
     size_t len;
 
     while (*from) {
@@ -112,8 +112,13 @@ bool text_clean(char *text)
         return false;
     for (from = text; from < to;) {
         utf8proc_int32_t c;
-        utf8proc_ssize_t n = utf8proc_iterate((utf8proc_uint8_t *)from, to - from, &c);
+        utf8proc_ssize_t n;
 
+        if (*from >= ' ' && *from < 0x7f) { /* as most are */
+            from++;
+            continue;
+        }
+        n = utf8proc_iterate((utf8proc_uint8_t *)from, to - from, &c);
         if (n <= 0 || !may_be_said(c))
             return false;
         from += n;
@@ -126,11 +131,18 @@ bool text_is_utf8(const char *text, size_t len)
     const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
     utf8proc_ssize_t left = (utf8proc_ssize_t)len;
 
+    if (memchr(text, '\0', len))
+        return false;
     while (left > 0) {
+        utf8proc_ssize_t n = 8;
         utf8proc_int32_t c;
-        utf8proc_ssize_t n = utf8proc_iterate(at, left, &c);
+        uint64_t eight = UINT64_MAX;
 
-        if (n <= 0 || c == 0)
+        if (left >= n)
+            memcpy(&eight, at, sizeof eight);
+        if (eight & 0x8080808080808080) /* else all of them are ASCII */
+            n = utf8proc_iterate(at, left, &c);
+        if (n <= 0)
             return false;
         at += n;
         left -= n;

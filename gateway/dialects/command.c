@@ -82,14 +82,6 @@ static json_t *pack_entered(const struct reply *reply)
                      (json_int_t)reply->count, "ref", reply->ref);
 }
 
-static json_t *pack_ack(const struct reply *reply)
-{
-    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
-
-    return json_pack("{s:s, s:s?, s:s, s:s, s:s*}", "command", "ACK", "of", reply->word, "id",
-                     id_to_decimal(reply->id, id), "timestamp", id_to_time(reply->id, at), "ref", reply->ref);
-}
-
 static json_t *pack_error(const struct reply *reply)
 {
     return json_pack("{s:s, s:s?, s:s, s:s, s:s*}", "command", "ERROR", "of", reply->word, "code",
@@ -105,19 +97,22 @@ static json_t *pack_gap(const struct reply *reply)
                      id_to_decimal(reply->after, after), "until", id_to_decimal(reply->until, until));
 }
 
-static json_t *pack_event(const struct event *event)
+static void show_event(const struct event *event, struct objects_event *shown)
 {
-    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
-
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "command", "MESSAGE", "from", event->from, "text",
-                     event->text, event->direct ? "to" : "room", event->place, "id",
-                     id_to_decimal(event->id, id), "timestamp", id_to_time(event->id, at));
+    id_to_decimal(event->id, shown->id);
+    id_to_time(event->id, shown->at);
+    shown->members[0] = (struct flat_member){"command", "MESSAGE"};
+    shown->members[1] = (struct flat_member){"from", event->from};
+    shown->members[2] = (struct flat_member){"text", event->text};
+    shown->members[3] = (struct flat_member){event->direct ? "to" : "room", event->place};
+    shown->members[4] = (struct flat_member){"id", shown->id};
+    shown->members[5] = (struct flat_member){"timestamp", shown->at};
 }
 
 static json_t *pack_history(const struct reply *reply)
 {
     return json_pack("{s:s, s:s?, s:s*, s:s*, s:o, s:b, s:s*}", "command", "ACK", "of", reply->word, "room",
-                     reply->room, "with", reply->name, "messages", objects_list(reply, pack_event), "more",
+                     reply->room, "with", reply->name, "messages", objects_list(reply, show_event), "more",
                      reply->more, "ref", reply->ref);
 }
 
@@ -126,8 +121,6 @@ static json_t *pack_reply(const struct reply *reply)
     switch (reply->kind) {
     case REPLY_WELCOME:
         return pack_welcome(reply);
-    case REPLY_ACK:
-        return pack_ack(reply);
     case REPLY_ENTERED:
         return pack_entered(reply);
     case REPLY_EXITED:
@@ -155,20 +148,36 @@ static json_t *pack_reply(const struct reply *reply)
         return pack_error(reply);
     case REPLY_GAP:
         return pack_gap(reply);
+    case REPLY_ACK:
     case REPLY_HELP:
         break;
     }
     return NULL;
 }
 
+static void put_ack(const struct reply *reply, struct evbuffer *out)
+{
+    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
+    const struct flat_member members[] = {{"command", "ACK"},
+                                          {"of", reply->word},
+                                          {"id", id_to_decimal(reply->id, id)},
+                                          {"timestamp", id_to_time(reply->id, at)},
+                                          {"ref", reply->ref}};
+
+    objects_put_flat(out, members, sizeof members / sizeof *members);
+}
+
 static void encode_reply(const struct reply *reply, struct evbuffer *out)
 {
-    objects_put(out, pack_reply(reply));
+    if (reply->kind == REPLY_ACK)
+        put_ack(reply, out);
+    else
+        objects_put(out, pack_reply(reply));
 }
 
 static void encode_event(const struct event *event, struct evbuffer *out)
 {
-    objects_put(out, pack_event(event));
+    objects_put_event(out, event, show_event);
 }
 
 static void encode_notice(const struct notice *notice, struct evbuffer *out)

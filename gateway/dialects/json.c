@@ -99,37 +99,33 @@ static json_t *pack_gap(const struct reply *reply)
                      id_to_decimal(reply->until, until));
 }
 
-static json_t *pack_event(const struct event *event)
+static void show_event(const struct event *event, struct objects_event *shown)
 {
-    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
+    const struct flat_member text = {"data", event->text},
+                             place = {event->direct ? "to" : "room", event->place};
 
-    id_to_decimal(event->id, id);
-    id_to_time(event->id, at);
-    if (event->direct)
-        return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "direct", "from", event->from, "to",
-                         event->place, "data", event->text, "id", id, "at", at);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", "message", "from", event->from, "data",
-                     event->text, "room", event->place, "id", id, "at", at);
+    id_to_decimal(event->id, shown->id);
+    id_to_time(event->id, shown->at);
+    shown->members[0] = (struct flat_member){"type", event->direct ? "direct" : "message"};
+    shown->members[1] = (struct flat_member){"from", event->from};
+    shown->members[2] = event->direct ? place : text;
+    shown->members[3] = event->direct ? text : place;
+    shown->members[4] = (struct flat_member){"id", shown->id};
+    shown->members[5] = (struct flat_member){"at", shown->at};
 }
 
 static json_t *pack_history(const struct reply *reply)
 {
     return json_pack("{s:s, s:s*, s:s*, s:o, s:b, s:s*}", "type", "history", "room", reply->room, "with",
-                     reply->name, "messages", objects_list(reply, pack_event), "more", reply->more, "ref",
+                     reply->name, "messages", objects_list(reply, show_event), "more", reply->more, "ref",
                      reply->ref);
 }
 
 static json_t *pack_reply(const struct reply *reply)
 {
-    char id[ID_TEXT_MAX];
-
     switch (reply->kind) {
     case REPLY_WELCOME:
         return pack_welcome(reply);
-    case REPLY_ACK:
-        return !reply->ref ? NULL
-                           : json_pack("{s:s, s:s, s:s}", "type", "ack", "ref", reply->ref, "id",
-                                       id_to_decimal(reply->id, id));
     case REPLY_ENTERED:
         return pack_entered(reply);
     case REPLY_EXITED:
@@ -155,20 +151,34 @@ static json_t *pack_reply(const struct reply *reply)
         return pack_error(reply);
     case REPLY_GAP:
         return pack_gap(reply);
+    case REPLY_ACK:
     case REPLY_HELP:
         break;
     }
     return NULL;
 }
 
+static void put_ack(const struct reply *reply, struct evbuffer *out)
+{
+    char id[ID_TEXT_MAX];
+    const struct flat_member members[] = {
+        {"type", "ack"}, {"ref", reply->ref}, {"id", id_to_decimal(reply->id, id)}};
+
+    if (reply->ref)
+        objects_put_flat(out, members, sizeof members / sizeof *members);
+}
+
 static void encode_reply(const struct reply *reply, struct evbuffer *out)
 {
-    objects_put(out, pack_reply(reply));
+    if (reply->kind == REPLY_ACK)
+        put_ack(reply, out);
+    else
+        objects_put(out, pack_reply(reply));
 }
 
 static void encode_event(const struct event *event, struct evbuffer *out)
 {
-    objects_put(out, pack_event(event));
+    objects_put_event(out, event, show_event);
 }
 
 static void encode_notice(const struct notice *notice, struct evbuffer *out)

@@ -1,7 +1,8 @@
 /*
  * A scanner finds where an object ends by counting brackets outside strings; the JSON library sees whole
  * objects only.  The scanner keeps its place between calls, so an object that comes byte by byte costs no
- * more than one that comes at once, and it knows the nesting before anything recurses.
+ * more than one that comes at once, and it knows the nesting before anything recurses.  A flat object that
+ * has come whole, as nearly all are and do, needs neither.
  */
 
 #include "objects.h"
@@ -21,7 +22,8 @@ enum place {
 };
 
 struct codec {
-    json_t *held;     /* the request that was handed out last: its strings are in there */
+    json_t *held;     /* the request that was handed out last: its strings are in there, */
+    char *strings;    /* or, if it was a flat object, in here */
     uint16_t scanned; /* bytes of the object that the scanner has seen */
     uint16_t depth;   /* brackets open after them */
     uint8_t place;    /* enum place */
@@ -38,27 +40,74 @@ void objects_destroy(struct codec *codec)
     if (!codec)
         return;
     json_decref(codec->held);
+    free(codec->strings);
     free(codec);
 }
 
 /* An object as a request --------------------------------------------------------------------------------- */
 
+/* An object that has come: as the library has read it, or flat. */
+struct object {
+    const json_t *json; /* NULL: it is flat */
+    struct member {
+        struct flat_string key;
+        const char *value;
+        size_t len;
+    } members[FLAT_MEMBERS_MAX];
+    size_t n_members;
+};
+
+/* The member of a flat object; of those with the same key the last, as in the library.  NULL: there is none.
+ */
+static const struct member *find_member(const struct object *object, const char *key)
+{
+    for (size_t i = object->n_members; i-- > 0;)
+        if (flat_equals(&object->members[i].key, key))
+            return &object->members[i];
+    return NULL;
+}
+
+static bool has(const struct object *object, const char *key)
+{
+    return object->json ? json_object_get(object->json, key) != NULL : find_member(object, key) != NULL;
+}
+
+/* The string that a member of the object is.  NULL: it is none. */
+static const char *string_of(const struct object *object, const char *key, size_t *len)
+{
+    const struct member *member;
+    const json_t *json;
+
+    if (object->json) {
+        json = json_object_get(object->json, key);
+        *len = json_string_length(json);
+        return json_string_value(json);
+    }
+    member = find_member(object, key);
+    *len = member ? member->len : 0;
+    return member ? member->value : NULL;
+}
+
 static const struct objects_form *form_find(const struct objects_grammar *grammar, const char *word,
-                                            const json_t *object)
+                                            const struct object *object)
 {
     for (size_t i = 0; i < grammar->n_forms; i++) {
         const struct objects_form *form = &grammar->forms[i];
 
-        if (strcmp(form->word, word) == 0 && (!form->with || json_object_get(object, form->with)))
+        if (strcmp(form->word, word) == 0 && (!form->with || has(object, form->with)))
             return form;
     }
     return NULL;
 }
 
-/* Puts `json` where `value` belongs.  False if it is of another kind. */
-static bool read_value(const struct objects_value *value, const json_t *json, struct request *request)
+/* Puts the value that is in `object` where it belongs.  False if it is of another kind. */
+static bool read_value(const struct objects_value *value, const struct object *object,
+                       struct request *request)
 {
+    const json_t *json = json_object_get(object->json, value->key); /* NULL in a flat one: of another kind */
     char *place = (char *)request + value->offset;
+    const char *string;
+    size_t len;
 
     if (value->kind == OBJECTS_FLAG) {
         *(bool *)place = json_is_true(json);
@@ -68,48 +117,51 @@ static bool read_value(const struct objects_value *value, const json_t *json, st
         *(long *)place = (long)json_integer_value(json);
         return json_integer_value(json) > 0; /* of what is no number, 0 */
     }
-    if (!json_is_string(json) || (value->kind == OBJECTS_KEY && json_string_length(json) > KEY_MAX_BYTES))
+    string = string_of(object, value->key, &len);
+    if (!string || (value->kind == OBJECTS_KEY && len > KEY_MAX_BYTES))
         return false;
-    if (value->kind == OBJECTS_STRING || json_string_length(json) > 0)
-        *(const char **)place = json_string_value(json);
+    if (value->kind == OBJECTS_STRING || len > 0)
+        *(const char **)place = string;
     return true;
 }
 
 /* Reads the values that `form` knows.  NULL, or what is wrong. */
 static const char *read_values(const struct objects_grammar *grammar, const struct objects_form *form,
-                               const json_t *object, struct request *request)
+                               const struct object *object, struct request *request)
 {
     for (size_t i = 0; i < grammar->n_values; i++) {
         const struct objects_value *value = &grammar->values[i];
-        const json_t *json;
 
         if (!((form->needed | form->optional) >> i & 1))
             continue;
-        json = json_object_get(object, value->key);
-        if (!json && (form->needed >> i & 1))
+        if (has(object, value->key)) {
+            if (!read_value(value, object, request))
+                return value->wrong;
+        } else if (form->needed >> i & 1) {
             return form->missing;
-        if (json && !read_value(value, json, request))
-            return value->wrong;
+        }
     }
     return NULL;
 }
 
-static enum decoded read_object(const struct objects_grammar *grammar, const json_t *object,
+static enum decoded read_object(const struct objects_grammar *grammar, const struct object *object,
                                 struct request *request)
 {
-    const json_t *ref = json_object_get(object, "ref");
     const struct objects_form *form;
     const char *wrong;
+    size_t len;
 
-    request->word = json_string_value(json_object_get(object, grammar->key));
+    request->word = string_of(object, grammar->key, &len);
     form = request->word ? form_find(grammar, request->word, object) : NULL;
     if (form) {
         request->verb = form->verb;
         request->word = form->word;
     }
-    if (ref && (!json_is_string(ref) || json_string_length(ref) > REF_MAX_BYTES))
+    request->ref = string_of(object, "ref", &len);
+    if (len > REF_MAX_BYTES || (!request->ref && has(object, "ref"))) {
+        request->ref = NULL;
         return request_refuse(request, ERROR_BAD_REQUEST, "\"ref\" must be a string of at most 64 bytes.");
-    request->ref = json_string_value(ref);
+    }
     if (!request->word)
         return request_refuse(request, ERROR_BAD_REQUEST, grammar->no_word);
     if (!form)
@@ -177,22 +229,53 @@ static enum decoded finish(struct codec *codec, const struct objects_grammar *gr
     codec->held = json_loadb(bytes, len, 0, NULL);
     if (!codec->held)
         return request_refuse(request, ERROR_BAD_REQUEST, "That is not valid JSON.");
-    return read_object(grammar, codec->held, request);
+    return read_object(grammar, &(struct object){.json = codec->held}, request);
+}
+
+/* A flat object of `len` bytes. */
+static enum decoded finish_flat(struct codec *codec, const struct objects_grammar *grammar,
+                                const struct flat_pair *pairs, size_t n, size_t len, struct request *request)
+{
+    struct object object = {.n_members = n};
+    char *to;
+
+    codec->place = BETWEEN;
+    to = codec->strings = malloc(len); /* each string was between quotes, and now has a NUL behind it */
+    if (!to)
+        return request_refuse(request, ERROR_UNAVAILABLE, NULL);
+    for (size_t i = 0; i < n; i++) {
+        object.members[i].key = pairs[i].key;
+        object.members[i].value = to;
+        to = flat_copy(&pairs[i].value, to);
+        object.members[i].len = (size_t)(to - object.members[i].value) - 1;
+    }
+    return read_object(grammar, &object, request);
 }
 
 enum decoded objects_decode(struct codec *codec, const struct objects_grammar *grammar, const char *bytes,
                             size_t len, size_t *used, struct request *request)
 {
+    struct flat_pair pairs[FLAT_MEMBERS_MAX];
     bool junk = false;
-    size_t start = 0;
+    size_t start = 0, n, size;
 
     json_decref(codec->held);
     codec->held = NULL;
+    free(codec->strings);
+    codec->strings = NULL;
     if (codec->place == BETWEEN || codec->place == JUNK)
         start = skip(codec, bytes, len, &junk);
     *used = start;
     if (junk)
         return request_refuse(request, ERROR_BAD_REQUEST, "Only JSON objects are expected here.");
+    if (codec->place == INSIDE && codec->scanned == 0) {
+        size = flat_read(bytes + start, len - start < REQUEST_MAX_BYTES ? len - start : REQUEST_MAX_BYTES,
+                         pairs, &n);
+        if (size > 0) {
+            *used = start + size;
+            return finish_flat(codec, grammar, pairs, n, size, request);
+        }
+    }
     while (codec->place != BETWEEN && codec->place != JUNK && start + codec->scanned < len) {
         if (codec->scanned == REQUEST_MAX_BYTES) {
             *used = len;
@@ -219,6 +302,18 @@ void objects_put(struct evbuffer *out, json_t *json)
     json_decref(json);
 }
 
+void objects_put_flat(struct evbuffer *out, const struct flat_member *members, size_t n)
+{
+    size_t size = flat_size(members, n) + 1;
+    struct evbuffer_iovec space;
+
+    if (evbuffer_reserve_space(out, (ev_ssize_t)size, &space, 1) < 1)
+        return;
+    *flat_write(members, n, space.iov_base) = '\n';
+    space.iov_len = size;
+    evbuffer_commit_space(out, &space, 1);
+}
+
 json_t *objects_names(const struct reply *reply)
 {
     json_t *names = json_array();
@@ -238,11 +333,26 @@ json_t *objects_rooms(const struct reply *reply)
     return rooms;
 }
 
-json_t *objects_list(const struct reply *reply, json_t *(*pack)(const struct event *event))
+void objects_put_event(struct evbuffer *out, const struct event *event, objects_show_fn *show)
+{
+    struct objects_event shown;
+
+    show(event, &shown);
+    objects_put_flat(out, shown.members, OBJECTS_EVENT_MEMBERS);
+}
+
+json_t *objects_list(const struct reply *reply, objects_show_fn *show)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < reply->n_events; i++)
-        json_array_append_new(list, pack(reply->events[i]));
+    for (size_t i = 0; i < reply->n_events; i++) {
+        json_t *object = json_object();
+        struct objects_event shown;
+
+        show(reply->events[i], &shown);
+        for (int member = 0; member < OBJECTS_EVENT_MEMBERS; member++)
+            json_object_set_new(object, shown.members[member].key, json_string(shown.members[member].value));
+        json_array_append_new(list, object);
+    }
     return list;
 }

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "dialect.h"
+#include "flat.h"
 
 enum objects_kind {
     OBJECTS_STRING,
@@ -56,11 +57,26 @@ enum decoded objects_decode(struct codec *codec, const struct objects_grammar *g
 /* Appends `json` (taken; NULL, if there was no memory, is nothing) as one line. */
 void objects_put(struct evbuffer *out, json_t *json);
 
+/* The same for an object of strings, of which there is one for each chat or more. */
+void objects_put_flat(struct evbuffer *out, const struct flat_member *members, size_t n);
+
 /* The names of a reply as a list, ["Alice", ...]; and as rooms, [{"room":"lobby","users":3}, ...]. */
 json_t *objects_names(const struct reply *reply);
 json_t *objects_rooms(const struct reply *reply);
 
-/* The events of a reply as a list, each made by `pack`. */
-json_t *objects_list(const struct reply *reply, json_t *(*pack)(const struct event *event));
+#define OBJECTS_EVENT_MEMBERS 6
+
+/* How a dialect shows an event: an object of strings.  Its members point into the event and into this. */
+struct objects_event {
+    char id[ID_TEXT_MAX], at[ID_TEXT_MAX];
+    struct flat_member members[OBJECTS_EVENT_MEMBERS];
+};
+
+typedef void objects_show_fn(const struct event *event, struct objects_event *shown);
+
+void objects_put_event(struct evbuffer *out, const struct event *event, objects_show_fn *show);
+
+/* The events of a reply as a list. */
+json_t *objects_list(const struct reply *reply, objects_show_fn *show);
 
 #endif

@@ -75,13 +75,14 @@ static const char *bytes; /* those of `input` that are not used yet */
 static size_t len;
 static struct request request;
 static enum decoded decoded;
+static size_t json_flags; /* how a client writes it */
 
 /* A chat as a client of `json` or `command` writes it. */
 static void put_object(const char *key, const char *word, const char *text_key, size_t i)
 {
     json_t *object = json_pack("{s:s, s:s, s:s, s:o}", key, word, "room", "lobby", text_key, texts[i % TEXTS],
                                "ref", json_sprintf("%zu", i));
-    char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII * (i % 2));
+    char *text = json_dumps(object, JSON_COMPACT | json_flags);
 
     REQUIRE(text);
     evbuffer_add_printf(input, "%s\n", text);
@@ -125,6 +126,13 @@ static void decode_set_up(const struct work *work)
         put_chat(i);
     len = evbuffer_get_length(input);
     bytes = (char *)evbuffer_pullup(input, -1);
+}
+
+/* As Python's json does it, each character that is not ASCII is \u1234. */
+static void decode_ascii_set_up(const struct work *work)
+{
+    json_flags = JSON_ENSURE_ASCII;
+    decode_set_up(work);
 }
 
 static void decode_do(const struct work *work)
@@ -397,6 +405,7 @@ static void deliver_check(const struct work *work, size_t i)
 
 static const struct work works[] = {
     DECODE("json"),
+    {"decode-json-ascii", "chat", "json", decode_ascii_set_up, NULL, decode_do, decode_check, 0},
     DECODE("line"),
     DECODE("prompt"),
     DECODE("command"),

@@ -70,7 +70,7 @@ def write_record(made_with, cases, counts):
     with open(RECORD, "w", encoding="utf-8") as out:
         out.write(f"{HEADER}{MADE_WITH}{made_with}\n")
         for name, _, item in cases:
-            out.write(f"{name:<16} {counts[name]:>7}  per {item}\n")
+            out.write(f"{name:<18} {counts[name]:>7}  per {item}\n")
 
 
 def compare(cases, counts, recorded, build):
@@ -79,7 +79,7 @@ def compare(cases, counts, recorded, build):
     for name, _, item in cases:
         change = counts[name] / recorded[name] - 1 if name in recorded else 0
         verdict = "  TOO MUCH" if change > TOLERANCE else "  record it" if change < -TOLERANCE else ""
-        print(f"{name:<16} {counts[name]:>7}, recorded {recorded.get(name, '-'):>7} {change:>+7.1%}  per {item}{verdict}")
+        print(f"{name:<18} {counts[name]:>7}, recorded {recorded.get(name, '-'):>7} {change:>+7.1%}  per {item}{verdict}")
         if change > TOLERANCE:
             dearer.append(name)
         elif change < -TOLERANCE:
@@ -121,7 +121,7 @@ def main():
             print(f"instructions: {len(cases)} cases, none costs over 10% more than recorded")
         return 0 if good else 1
     for name, _, item in cases:
-        print(f"{name:<16} {counts[name]:>7}  per {item}")
+        print(f"{name:<18} {counts[name]:>7}  per {item}")
     print(f"instructions: not compared, for other tools count otherwise:\n"
           f"  recorded: {recorded_with}\n  here:     {made_with}")
     return 0

@@ -109,6 +109,18 @@ static void test_time_is_rfc_3339_in_utc_with_milliseconds(void **state)
     assert_string_equal(id_to_time(id_make(1760000000999, 3, 9), text), "2025-10-09T08:53:20.999Z");
 }
 
+static void test_times_in_any_order(void **state)
+{
+    char text[ID_TEXT_MAX];
+
+    time_text(UINT64_MAX, text);
+    assert_string_equal(time_text(1760000000007, text), "2025-10-09T08:53:20.007Z");
+    assert_string_equal(time_text(1760000000990, text), "2025-10-09T08:53:20.990Z");
+    assert_string_equal(time_text(1760000001000, text), "2025-10-09T08:53:21.000Z");
+    assert_string_equal(time_text(0, text), "1970-01-01T00:00:00.000Z");
+    assert_string_equal(time_text(1760000001123, text), "2025-10-09T08:53:21.123Z");
+}
+
 static void test_the_largest_ids_have_a_time(void **state)
 {
     char text[ID_TEXT_MAX];
@@ -130,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_decimal_form_has_bounds),
         cmocka_unit_test(test_what_is_no_decimal_form_is_refused),
         cmocka_unit_test(test_time_is_rfc_3339_in_utc_with_milliseconds),
+        cmocka_unit_test(test_times_in_any_order),
         cmocka_unit_test(test_the_largest_ids_have_a_time),
     };
 

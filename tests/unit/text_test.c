@@ -148,6 +148,24 @@ static void test_utf8_is_told_from_what_is_not(void **state)
     assert_false(text_is_utf8("\xed\xb0\x80", 3));
 }
 
+static void test_what_is_not_utf8_is_found_wherever_it_stands(void **state)
+{
+    static const char *const bad[] = {"\xff", "\x80", "\xed\xa0\x80"};
+    char bytes[24];
+
+    for (size_t at = 0; at < sizeof bytes; at++) {
+        memset(bytes, 'x', sizeof bytes);
+        assert_true(text_is_utf8(bytes, sizeof bytes));
+        bytes[at] = '\0';
+        assert_false(text_is_utf8(bytes, sizeof bytes));
+        for (size_t i = 0; i < sizeof bad / sizeof bad[0] && at + strlen(bad[i]) <= sizeof bytes; i++) {
+            memset(bytes, 'x', sizeof bytes);
+            memcpy(bytes + at, bad[i], strlen(bad[i]));
+            assert_false(text_is_utf8(bytes, sizeof bytes));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_4096_bytes_count_lf_for_crlf),
         cmocka_unit_test(test_lines_are_counted_by_what_is_between_them),
         cmocka_unit_test(test_utf8_is_told_from_what_is_not),
+        cmocka_unit_test(test_what_is_not_utf8_is_found_wherever_it_stands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
