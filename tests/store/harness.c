@@ -355,9 +355,17 @@ static void end_stores(bool politely)
     }
 }
 
+/* A query of a store that was killed goes on until PostgreSQL sees that nobody waits for it. */
+static void wait_for_sessions_to_end(void)
+{
+    sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'hubbub_store'");
+    await_sql(20, "select count(*) = 0 from pg_stat_activity where usename = 'hubbub_store'");
+}
+
 int harness_setup(void **state)
 {
     end_stores(false); /* of a test that failed */
+    wait_for_sessions_to_end();
     redis_reconnect();
     freeReplyObject(redis("FLUSHALL"));
     freeReplyObject(redis("FUNCTION FLUSH"));
