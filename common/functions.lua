@@ -1,4 +1,4 @@
-#!lua name=hubbub_2
+#!lua name=hubbub_3
 --
 -- functions: what must happen in Redis in one step.  docs/FUNCTIONS.md lists keys, arguments and answers.
 --
@@ -10,7 +10,7 @@
 -- The answer is an array whose first element is a word.
 --
 
-local REVISION = '2'
+local REVISION = '3'
 local KEY_VERSION = '1'
 local SEQ_MAX = 16383
 local SENT_SLOTS = 4096
@@ -296,12 +296,15 @@ local function count_members(P, room)
   return members
 end
 
--- The members of `room`: their count and up to 50 names as shown.
-local function people(P, room)
-  local found = redis.call('HRANDFIELD', P .. ':members:' .. room, NAMES_MAX, 'WITHVALUES')
-  local shown = {}
-  for i = 2, #found, 2 do
-    shown[#shown + 1] = string.match(found[i], '^%S+ (.*)$')
+-- The members of `room`: their count and up to `names_max` (50 at most) names as shown.  Names cost more than all else
+-- here, so nobody asks for them who does not tell them.
+local function people(P, room, names_max)
+  local shown, most = {}, math.min(tonumber(names_max), NAMES_MAX)
+  if most > 0 then
+    local found = redis.call('HRANDFIELD', P .. ':members:' .. room, most, 'WITHVALUES')
+    for i = 2, #found, 2 do
+      shown[#shown + 1] = string.match(found[i], '^%S+ (.*)$')
+    end
   end
   return answer('OK', redis.call('HLEN', P .. ':members:' .. room), shown)
 end
@@ -365,12 +368,12 @@ local function ending_clock(clock)
 end
 
 -- claim(incarnation, link, seen, clock, name, shown, session, key digest or "-", number of the account whose password
---       was verified or "-", room or "", notice max, record)
+--       was verified or "-", room or "", notice max, names max, record)
 -- OK, count, names | TAKEN | ACCOUNT | CLOCK | CLOSED | FENCED
 local function claim(keys, args)
   local P, incarnation, link, seen, clock = keys[1], args[1], args[2], args[3], args[4]
   local name, shown, session, key, account = args[5], args[6], args[7], args[8], args[9]
-  local room, notice_max, record = args[10], args[11], args[12]
+  local room, notice_max, names_max, record = args[10], args[11], args[12], args[13]
   local refused = refusal(P, incarnation, link)
   if refused then
     return refused
@@ -407,10 +410,10 @@ local function claim(keys, args)
     return answer('OK', 0, {})
   end
   put_in(P, name, shown, session, room, notice_max, was_there)
-  return people(P, room)
+  return people(P, room, names_max)
 end
 
--- enter(incarnation, link, name, shown, session, room, notice max):  OK, count, names | GONE | CLOSED | FENCED
+-- enter(incarnation, link, name, shown, session, room, notice max, names max):  OK, count, names | GONE | CLOSED | FENCED
 local function enter(keys, args)
   local P, name, shown, session, room, notice_max = keys[1], args[3], args[4], args[5], args[6], args[7]
   local refused = refusal(P, args[1], args[2])
@@ -421,10 +424,10 @@ local function enter(keys, args)
     return answer('GONE')
   end
   put_in(P, name, shown, session, room, notice_max, false)
-  return people(P, room)
+  return people(P, room, args[8])
 end
 
--- leave(incarnation, link, name, shown, session, room, notice max):  OK, count, names | GONE | CLOSED | FENCED
+-- leave(incarnation, link, name, shown, session, room, notice max):  OK | GONE | CLOSED | FENCED
 local function leave(keys, args)
   local P, name, session, room, notice_max = keys[1], args[3], args[5], args[6], args[7]
   local refused = refusal(P, args[1], args[2])
@@ -435,7 +438,7 @@ local function leave(keys, args)
     return answer('GONE')
   end
   take_out(P, name, session, room, notice_max, false)
-  return people(P, room)
+  return answer('OK')
 end
 
 -- release(incarnation, link, seen, clock, name, session, notice max):  OK | GONE | CLOSED | FENCED
@@ -591,8 +594,8 @@ register_checked('walk', { word, id, id, number, word }, walk, { 'no-writes' })
 register_checked('trim', { id }, trim, { 'allow-oom' })
 register_checked('open', { id, word }, open, { 'allow-oom' })
 register_checked('claim',
-  { word, number, id, number, word, any, word, word, number_or_none, word_or_nothing, number, any }, claim, {})
-register_checked('enter', { word, number, word, any, word, word, number }, enter, {})
+  { word, number, id, number, word, any, word, word, number_or_none, word_or_nothing, number, number, any }, claim, {})
+register_checked('enter', { word, number, word, any, word, word, number, number }, enter, {})
 register_checked('leave', { word, number, word, any, word, word, number }, leave, { 'allow-oom' })
 register_checked('release', { word, number, id, number, word, word, number }, release, { 'allow-oom' })
 register_checked('reap', { word, number, id, number, word, number, number }, reap, { 'allow-oom' })

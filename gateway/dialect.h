@@ -149,6 +149,7 @@ struct dialect {
                              0: never */
     long quiet_ms;        /* see quiet */
     const char *greeting; /* said to who connects; NULL: nothing */
+    bool tells_names;     /* who enters a room is told who is there */
     bool says_read;       /* clients say what they have read: else they have read what was sent to them */
 
     /* NULL: no memory. */

@@ -30,7 +30,7 @@ struct lookup {
     bool check; /* for the check, else after a subscription */
     struct lookup *prev, *next;
     size_t count;
-    uint64_t rooms[LOOKUP_ROOMS]; /* serials */
+    uint64_t rooms[]; /* serials */
 };
 
 /* Queues of events --------------------------------------------------------------------------------------- */
@@ -496,9 +496,10 @@ static void lookup_send(struct hub *hub, unsigned lane, struct lookup *lookup)
         on_lookup(hub, lookup->token, BUS_LOST, NULL);
 }
 
-static struct lookup *lookup_create(struct hub *hub, bool check)
+/* With room for `most` rooms. */
+static struct lookup *lookup_create(struct hub *hub, bool check, size_t most)
 {
-    struct lookup *lookup = calloc(1, sizeof *lookup);
+    struct lookup *lookup = calloc(1, sizeof *lookup + most * sizeof lookup->rooms[0]);
 
     if (!lookup)
         abort();
@@ -509,7 +510,7 @@ static struct lookup *lookup_create(struct hub *hub, bool check)
 
 static void look_up_one(struct room *room)
 {
-    struct lookup *lookup = lookup_create(room->hub, false);
+    struct lookup *lookup = lookup_create(room->hub, false, 1);
 
     room->state = ROOM_READING;
     lookup->rooms[lookup->count++] = room->serial;
@@ -529,7 +530,7 @@ static void look_up_lane(struct hub *hub, unsigned lane, bool check)
         if (!check)
             room->state = ROOM_READING;
         if (!lookup)
-            lookup = lookup_create(hub, check);
+            lookup = lookup_create(hub, check, LOOKUP_ROOMS);
         lookup->rooms[lookup->count++] = room->serial;
         if (lookup->count == LOOKUP_ROOMS) {
             lookup_send(hub, lane, lookup);

@@ -19,6 +19,7 @@
 #define DEAD_MS 10000 /* without a beat, on our own clock, while our own were answered */
 #define PAUSE_MS 5000 /* between answers to our own: we were stopped, and know nothing of the others */
 #define WHO_MAX "1000"
+#define NAMES_MAX "50"  /* in the answer to who enters a room */
 #define ROOMS_MAX "999" /* the index of the last */
 #define ARGS_MAX 16
 
@@ -33,6 +34,7 @@ struct call {
     enum call_kind kind;
     uint64_t token, serial;
     bool sent, again; /* again: a claim for a name that the session had already */
+    bool with_names;
     char *name, *shown, *session, *key, *account, *room, *record;
     struct call *prev, *next; /* in the order in which they were asked */
     UT_hash_handle hh;        /* by serial */
@@ -180,6 +182,8 @@ static void send_call(struct presence *presence, struct call *call)
     if (call->kind != CALL_RELEASE)
         argv[argc++] = call->room;
     argv[argc++] = presence->notice_max;
+    if (call->kind == CALL_CLAIM || call->kind == CALL_ENTER)
+        argv[argc++] = call->with_names ? NAMES_MAX : "0";
     if (call->kind == CALL_CLAIM)
         argv[argc++] = call->record;
     set_sent(presence, call,
@@ -215,6 +219,7 @@ static struct call *ask(struct presence *presence, enum call_kind kind, const st
     call->kind = kind;
     call->token = token;
     call->serial = presence->next_serial++;
+    call->with_names = what->with_names;
     call->name = copy(what->name);
     call->shown = copy(what->shown);
     call->session = copy(what->session);
@@ -334,10 +339,12 @@ void presence_claim(struct presence *presence, const struct claim *claim, uint64
 }
 
 void presence_enter(struct presence *presence, const char *name, const char *shown, const char *session,
-                    const char *room, uint64_t token)
+                    const char *room, bool with_names, uint64_t token)
 {
     ask_now(presence, CALL_ENTER,
-            &(struct claim){.name = name, .shown = shown, .session = session, .room = room}, token);
+            &(struct claim){
+                .name = name, .shown = shown, .session = session, .room = room, .with_names = with_names},
+            token);
 }
 
 void presence_leave(struct presence *presence, const char *name, const char *shown, const char *session,

@@ -29,6 +29,7 @@ struct claim {
     const char *account; /* the number of the account whose password was verified, or NULL */
     const char *room;    /* the first one; "": none */
     const char *record;  /* see session_open_record() */
+    bool with_names;     /* the answer is to name who is in the room */
 };
 
 enum presence_result {
@@ -40,7 +41,8 @@ enum presence_result {
 };
 
 struct presence_ops {
-    /* The answer to presence_claim, _enter, _leave or _release; the names are as shown, `count` is of all. */
+    /* The answer to presence_claim, _enter, _leave or _release.  Of the first two: how many are in the room,
+     * and, if they were asked for, some of their names as shown. */
     void (*answered)(void *ctx, uint64_t token, enum presence_result result, long count,
                      const char *const *names, size_t n_names);
     /* The answer to presence_who and presence_rooms (then with counts).  `names` is NULL if it is not to be
@@ -71,7 +73,7 @@ void presence_destroy(struct presence *presence);
 /* Each is answered by ops->answered with `token`, however long it takes. */
 void presence_claim(struct presence *presence, const struct claim *claim, uint64_t token);
 void presence_enter(struct presence *presence, const char *name, const char *shown, const char *session,
-                    const char *room, uint64_t token);
+                    const char *room, bool with_names, uint64_t token);
 void presence_leave(struct presence *presence, const char *name, const char *shown, const char *session,
                     const char *room, uint64_t token);
 void presence_release(struct presence *presence, const char *name, const char *session, uint64_t token);

@@ -312,7 +312,8 @@ static void claim(struct session *session)
                                    .key = session->key,
                                    .account = session->account,
                                    .room = hub_room_name(session->task->room),
-                                   .record = record},
+                                   .record = record,
+                                   .with_names = session->dialect->tells_names},
                    session->serial);
     free(record);
 }
@@ -320,7 +321,7 @@ static void claim(struct session *session)
 static void ask_to_enter(struct session *session)
 {
     presence_enter(session->sessions->presence, session->name, session->shown, session->id,
-                   hub_room_name(session->task->room), session->serial);
+                   hub_room_name(session->task->room), session->dialect->tells_names, session->serial);
 }
 
 static void refuse_room(struct session *session, enum error_code code, const char *text)

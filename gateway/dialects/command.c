@@ -193,6 +193,7 @@ extern const struct dialect dialect_command;
 const struct dialect dialect_command = {
     .name = "command",
     .says_read = true,
+    .tells_names = true,
     .codec_create = objects_create,
     .codec_destroy = objects_destroy,
     .decode = decode,

@@ -218,6 +218,7 @@ static size_t frame(struct codec *codec, const char *bytes, size_t len, struct e
 extern const struct dialect dialect_gob;
 const struct dialect dialect_gob = {
     .name = "gob",
+    .tells_names = true,
     .codec_create = codec_create,
     .codec_destroy = codec_destroy,
     .decode = decode,

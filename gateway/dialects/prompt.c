@@ -360,6 +360,7 @@ const struct dialect dialect_prompt = {
     .name = "prompt",
     .quiet_ms = QUIET_MS,
     .greeting = PROMPT,
+    .tells_names = true,
     .codec_create = codec_create,
     .codec_destroy = codec_destroy,
     .decode = decode,

@@ -19,13 +19,13 @@ static void hold(unsigned n, unsigned rooms)
     for (unsigned i = 0; i < n; i++) {
         redisAppendCommand(redis,
                            "FCALL claim_" FUNCTIONS_REVISION
-                           " 1 hubbub:{0} g1-a 1 0-0 %llu user%u User%u g1-a-%u - - lobby 200 {}",
+                           " 1 hubbub:{0} g1-a 1 0-0 %llu user%u User%u g1-a-%u - - lobby 200 0 {}",
                            (unsigned long long)clock, i, i, i);
         sent++;
         for (unsigned room = 1; room < rooms; room++, sent++)
             redisAppendCommand(redis,
                                "FCALL enter_" FUNCTIONS_REVISION
-                               " 1 hubbub:{0} g1-a 1 user%u User%u g1-a-%u room%u 200",
+                               " 1 hubbub:{0} g1-a 1 user%u User%u g1-a-%u room%u 200 0",
                                i, i, i, room);
     }
     for (unsigned i = 0; i < sent; i++) {

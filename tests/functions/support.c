@@ -311,21 +311,30 @@ static struct who filled(struct who who)
     who.account = who.account ? who.account : "-";
     who.room = who.room ? who.room : "lobby";
     who.notice_max = who.notice_max ? who.notice_max : "200";
+    who.names_max = who.names_max ? who.names_max : "50";
     return who;
 }
 
 redisReply *claim_by(redisContext *context, struct who who)
 {
     who = filled(who);
-    return fcall_with(context, "claim", 0, "%s %s %s %s %s %s %s %s %s %s %s %s", who.incarnation, who.link,
-                      who.seen, text("%" PRIu64, who.clock), who.name, who.shown, who.session, who.key,
-                      who.account, who.room, who.notice_max, text("{\"open\":\"%s\"}", who.session));
+    return fcall_with(context, "claim", 0, "%s %s %s %s %s %s %s %s %s %s %s %s %s", who.incarnation,
+                      who.link, who.seen, text("%" PRIu64, who.clock), who.name, who.shown, who.session,
+                      who.key, who.account, who.room, who.notice_max, who.names_max,
+                      text("{\"open\":\"%s\"}", who.session));
 }
 
-redisReply *enter_or_leave(const char *function, struct who who)
+redisReply *enter_by(struct who who)
 {
     who = filled(who);
-    return fcall(function, 0, "%s %s %s %s %s %s %s", who.incarnation, who.link, who.name, who.shown,
+    return fcall("enter", 0, "%s %s %s %s %s %s %s %s", who.incarnation, who.link, who.name, who.shown,
+                 who.session, who.room, who.notice_max, who.names_max);
+}
+
+redisReply *leave_by(struct who who)
+{
+    who = filled(who);
+    return fcall("leave", 0, "%s %s %s %s %s %s %s", who.incarnation, who.link, who.name, who.shown,
                  who.session, who.room, who.notice_max);
 }
 

@@ -79,19 +79,21 @@ uint64_t redis_clock(void);
 int compare_ids(const char *a, const char *b);
 
 /* The arguments of the functions of presence.  What is not given is g1-a, link 1, seen 0-0, the clock, name
- * alice (shown as it is), session g1-a-1, no key, no account, lobby, notices up to 200 members. */
+ * alice (shown as it is), session g1-a-1, no key, no account, lobby, notices up to 200 members, 50 names. */
 struct who {
-    const char *incarnation, *link, *seen, *name, *shown, *session, *key, *account, *room, *notice_max;
+    const char *incarnation, *link, *seen, *name, *shown, *session, *key, *account, *room, *notice_max,
+        *names_max;
     uint64_t clock;
 };
 
 redisReply *claim_by(redisContext *context, struct who who);
-redisReply *enter_or_leave(const char *function, struct who who);
+redisReply *enter_by(struct who who);
+redisReply *leave_by(struct who who);
 redisReply *release_by(struct who who);
 
 #define claim(...) claim_by(redis, (struct who){__VA_ARGS__})
-#define enter(...) enter_or_leave("enter", (struct who){__VA_ARGS__})
-#define leave(...) enter_or_leave("leave", (struct who){__VA_ARGS__})
+#define enter(...) enter_by((struct who){__VA_ARGS__})
+#define leave(...) leave_by((struct who){__VA_ARGS__})
 #define release(...) release_by((struct who){__VA_ARGS__})
 
 /* A message of g1-a, link 1, to `room` in `lane`; its ref digest may be "". */

@@ -113,14 +113,16 @@ static const struct claim alice = {.name = "alice",
                                    .shown = "Alice",
                                    .session = "g1-x-1",
                                    .room = "lobby",
-                                   .record = "{\"open\":\"alice\"}"};
+                                   .record = "{\"open\":\"alice\"}",
+                                   .with_names = true};
 
 static const struct claim bob = {.name = "bob",
                                  .shown = "Bob",
                                  .session = "g1-x-2",
                                  .key = "secret",
                                  .room = "lobby",
-                                 .record = "{\"open\":\"bob\"}"};
+                                 .record = "{\"open\":\"bob\"}",
+                                 .with_names = true};
 
 static const char *holder(const char *name)
 {
@@ -166,11 +168,14 @@ static void reap_us(void)
 static void test_calls_are_answered_in_order(void **state)
 {
     presence_claim(loop.presence, &alice, 1);
-    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", 2);
+    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", true, 2);
     presence_leave(loop.presence, "alice", "Alice", "g1-x-1", "lobby", 3);
-    presence_claim(loop.presence, &(struct claim){"alice", "Eve", "g1-x-9", NULL, NULL, "lobby", "{}"}, 4);
+    presence_claim(loop.presence,
+                   &(struct claim){
+                       .name = "alice", .shown = "Eve", .session = "g1-x-9", .room = "lobby", .record = "{}"},
+                   4);
     presence_release(loop.presence, "alice", "g1-x-1", 5);
-    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", 6);
+    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", true, 6);
     until(is_answered());
     assert_string_equal(said.answers, "1 ok 1 Alice; 2 ok 1 Alice; 3 ok 0; 4 taken 0; 5 ok 0; 6 gone 0; ");
 }
@@ -203,7 +208,7 @@ static void test_what_is_asked_while_the_link_is_down_is_done_once_it_is_up(void
     proxy_cut(loop.proxies[0]);
     until(loop.downs[0] == 1);
     presence_claim(loop.presence, &alice, 1);
-    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", 2);
+    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", true, 2);
     assert_int_equal(presence_unanswered(loop.presence), 2);
     until(is_answered());
     assert_string_equal(said.answers, "1 ok 1 Alice; 2 ok 1 Alice; ");
@@ -302,7 +307,7 @@ static void test_a_full_redis_refuses_claims_and_still_lets_go(void **state)
     until(is_answered());
     expect("OK", command("CONFIG SET maxmemory 1"));
     presence_claim(loop.presence, &bob, 2);
-    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", 3);
+    presence_enter(loop.presence, "alice", "Alice", "g1-x-1", "dev", true, 3);
     presence_leave(loop.presence, "alice", "Alice", "g1-x-1", "lobby", 4);
     presence_release(loop.presence, "alice", "g1-x-1", 5);
     until(is_answered());
