@@ -23,7 +23,7 @@ import threading
 import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-sys.path.insert(0, os.path.join(ROOT, "deploy"))
+sys.path.append(os.path.join(ROOT, "deploy"))
 from place import Failure, Place, Ports, wait_for  # noqa: E402
 from publish import LANES, Publisher  # noqa: E402
 from services import Postgres, Redis, Store, clean_environment  # noqa: E402
@@ -43,16 +43,17 @@ def stat(pid):
 
 def cpu(pid):
     """The CPU seconds of a process and of its children, those that ended included."""
-    fields = stat(pid)
-    total = sum(map(int, fields[11:15]))
-    for other in os.listdir("/proc"):
-        try:
-            if other.isdigit():
-                fields = stat(other)
-                total += sum(map(int, fields[11:13])) if fields[1] == str(pid) else 0
-        except OSError:
-            pass  # it has ended
-    return total / TICKS
+    while True:
+        before = stat(pid)[11:15]
+        ticks = sum(map(int, before))
+        for other in os.listdir("/proc"):
+            try:
+                fields = stat(other) if other.isdigit() else []
+                ticks += sum(map(int, fields[11:13])) if fields and fields[1] == str(pid) else 0
+            except OSError:
+                pass  # it has ended
+        if stat(pid)[13:15] == before[2:]:  # else a child may be missing, or counted twice
+            return ticks / TICKS
 
 
 class Meter:
