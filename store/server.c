@@ -354,10 +354,13 @@ static void note_stored(const struct part *part)
     snprintf(part->lane->stored, sizeof part->lane->stored, "%s", last);
 }
 
-/* Waits for the batch that is under way, if there is one.  False if the database was lost. */
-static bool land(struct flow *flow)
+/*
+ * Waits for the batch that is under way, if there is one, which is `landed` then and to be finished by the
+ * caller; else NULL.  False if the database was lost.
+ */
+static bool land(struct flow *flow, struct batch **landed)
 {
-    struct batch *batch = flow->under_way;
+    struct batch *batch = *landed = flow->under_way;
     enum fate fate;
 
     if (!batch)
@@ -370,30 +373,30 @@ static bool land(struct flow *flow)
         log_info("standby", "lane=%u", batch->part.lane->number);
         lane_become(batch->part.lane, LANE_STANDBY);
     }
-    batch_finish(batch);
     return fate != FATE_LOST;
 }
 
 /* Stores a stretch, in batches that are not too large, the last of which stays under way. */
 static bool store(struct flow *flow, const struct stretch *stretch)
 {
-    for (size_t first = 0; first < stretch->n;) {
-        struct batch *batch = &flow->batches[flow->under_way == &flow->batches[0]];
+    bool good = true;
+
+    for (size_t first = 0; first < stretch->n && good && stretch->lane->state == LANE_ACTIVE;) {
+        struct batch *batch = &flow->batches[flow->under_way == &flow->batches[0]], *landed;
 
         batch_init(batch, flow->history, stretch->lane, stretch->entries + first, stretch->n - first);
         first += batch->part.n;
-        if (!land(flow)) {
+        good = land(flow, &landed);
+        if (good && stretch->lane->state == LANE_ACTIVE) { /* no other store has taken it over */
+            batch_begin(batch);
+            flow->under_way = batch;
+        } else {
             batch_finish(batch);
-            return false;
         }
-        if (stretch->lane->state != LANE_ACTIVE) { /* another store has it: seen at the batch before */
-            batch_finish(batch);
-            return true;
-        }
-        batch_begin(batch);
-        flow->under_way = batch;
+        if (landed) /* only now: PostgreSQL need not wait for it */
+            batch_finish(landed);
     }
-    return true;
+    return good;
 }
 
 /*
@@ -404,6 +407,7 @@ void server_take(struct server *server, struct history *history)
 {
     static struct flow flow;
     struct stretch stretches[LANES];
+    struct batch *last;
     redisReply *reply;
     size_t n;
     bool full, good = true;
@@ -421,7 +425,9 @@ void server_take(struct server *server, struct history *history)
         if (!server->is_asked)
             break;
     }
-    good &= land(&flow);
+    good &= land(&flow, &last);
+    if (last)
+        batch_finish(last);
     for (size_t i = 0; i < server->lane_count && !good; i++)
         lane_rewind(server->lanes[i]);
 }
