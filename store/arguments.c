@@ -67,6 +67,13 @@ int arguments_number(struct arguments *arguments, int64_t value)
     return arguments->count - 1;
 }
 
+void arguments_set_number(struct arguments *arguments, int index, int64_t value)
+{
+    assert(arguments->types[index] == TYPE_INT8);
+    arguments->values[index].len = 0;
+    append_64(&arguments->values[index], value);
+}
+
 int arguments_text(struct arguments *arguments, const char *value)
 {
     struct argument *argument = add(arguments, TYPE_TEXT);

@@ -34,6 +34,9 @@ int arguments_text(struct arguments *arguments, const char *value);
 int arguments_numbers(struct arguments *arguments);
 int arguments_texts(struct arguments *arguments);
 
+/* Changes the bigint with that index. */
+void arguments_set_number(struct arguments *arguments, int index, int64_t value);
+
 /* Each adds one element to the array with that index; the text is copied. */
 void arguments_add_number(struct arguments *arguments, int index, int64_t value);
 void arguments_add_text(struct arguments *arguments, int index, const char *value);

@@ -1,295 +1,116 @@
 #include "batch.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "log.h"
 #include "quarantine.h"
-#include "records.h"
 
-static const char insert_sql[] =
+/* For what was never stored: PostgreSQL need not think of conflicts, and a row costs it a fifth less. */
+static const char insert_new_sql[] =
     "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"
     " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text, recipient_holder,"
     " sender_holder)"
     " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text, nullif(whom, ''),"
     " nullif(by, '')"
     " from unnest($4, $5, $6, $7, $8, $9, $10, $11) as b(id, prev, room, recipient, sender, text, whom, by)"
-    " where exists (select 1 from moved) on conflict do nothing returning 1)"
-    " select (select count(*) from moved), (select count(*) from stored)";
+    " where exists (select 1 from moved))"
+    " select count(*) from moved";
 
-/* The same arguments; those of the batch that are there with another content. */
-static const char compare_sql[] =
-    "select m.id from unnest($4, $5, $6, $7, $8, $9) as b(id, prev, room, recipient, sender, text)"
-    " join messages m on m.id = b.id where m.text <> b.text or m.sender_id <> b.sender"
-    " or m.room_id is distinct from nullif(b.room, 0) or m.recipient_id is distinct from nullif(b.recipient, "
-    "0)";
-
-/* Part of a batch on its way, and what became of it. */
-struct part {
-    struct history *history;
-    struct lane *lane;
-    struct entry *entries;
-    size_t n;
-    struct arguments arguments; /* of insert_sql */
-    size_t rows;                /* in them */
-    bool has_records, moved;
-};
-
-static bool is_event(const struct entry *entry)
+void batch_init(struct batch *batch, struct history *history, struct lane *lane, redisReply *const *entries,
+                size_t n)
 {
-    return !entry->is_dropped && (entry->kind == ENTRY_MESSAGE || entry->kind == ENTRY_DIRECT);
-}
+    struct part *part = &batch->part;
+    size_t bytes = 0;
 
-/* Finds or makes the rows of users and rooms, and gives every entry their ids. */
-static enum answer resolve_names(struct part *part)
-{
-    struct names *users = part->history->users, *rooms = part->history->rooms;
-    enum answer answer;
-
-    for (size_t i = 0; i < part->n; i++) {
-        const struct entry *entry = &part->entries[i];
-
-        if (is_event(entry) || entry->kind == ENTRY_OPEN)
-            names_want(users, entry->sender_key, entry_sender(entry));
-        if (is_event(entry) && entry->kind == ENTRY_DIRECT)
-            names_want(users, entry->recipient_key, entry->event->place);
-        if (is_event(entry) && entry->kind == ENTRY_MESSAGE)
-            names_want(rooms, entry->event->place, "");
-    }
-    answer = names_resolve(users, part->history->database);
-    if (answer == ANSWER_OK)
-        answer = names_resolve(rooms, part->history->database);
-    for (size_t i = 0; answer == ANSWER_OK && i < part->n; i++) {
-        struct entry *entry = &part->entries[i];
-
-        if (is_event(entry) || entry->kind == ENTRY_OPEN)
-            entry->sender = names_id(users, entry->sender_key);
-        if (entry->kind == ENTRY_DIRECT)
-            entry->recipient = names_id(users, entry->recipient_key);
-        if (entry->kind == ENTRY_MESSAGE)
-            entry->room = names_id(rooms, entry->event->place);
-    }
-    return answer;
-}
-
-/*
- * Makes the months that are needed.  What is not beyond the cursor was stored once; if its month is older
- * than all that are kept, it was dropped on purpose and does not come back because the log still has it.
- * `changed`: a month was made, or an entry dropped, so that what was refused may be taken now.
- */
-static enum answer make_months(struct part *part, bool *changed)
-{
-    struct months *months = &part->history->months;
-    enum answer answer = ANSWER_OK;
-
-    *changed = false;
-    for (size_t i = 0; i < part->n && answer == ANSWER_OK; i++) {
-        struct entry *entry = &part->entries[i];
-        bool is_new = false, was_stored = entry->has_id && entry->id <= part->lane->cursor;
-
-        if (!is_event(entry))
-            continue;
-        if (was_stored && !months_known(months, entry->id))
-            answer = months_look(months, part->history->database);
-        if (answer != ANSWER_OK)
-            break;
-        if (was_stored && entry->id < months->oldest) {
-            entry->is_dropped = *changed = true;
-            continue;
-        }
-        answer = months_make(months, part->history->database, entry->id, &is_new);
-        *changed |= is_new;
-    }
-    return answer;
-}
-
-static event_id last_id(const struct part *part)
-{
-    event_id last = part->lane->cursor;
-
-    for (size_t i = 0; i < part->n; i++)
-        if (part->entries[i].has_id && part->entries[i].id > last)
-            last = part->entries[i].id;
-    return last;
-}
-
-static void fill_arguments(struct part *part)
-{
-    struct arguments *arguments = &part->arguments;
-    int ids, prevs, rooms, recipients, senders, texts, whoms, bys;
-
-    arguments_init(arguments);
-    arguments_number(arguments, part->lane->number);
-    arguments_number(arguments, (int64_t)last_id(part));
-    arguments_number(arguments, (int64_t)part->lane->cursor);
-    ids = arguments_numbers(arguments);
-    prevs = arguments_numbers(arguments);
-    rooms = arguments_numbers(arguments);
-    recipients = arguments_numbers(arguments);
-    senders = arguments_numbers(arguments);
-    texts = arguments_texts(arguments);
-    whoms = arguments_texts(arguments);
-    bys = arguments_texts(arguments);
-    part->has_records = false;
-    for (size_t i = 0; i < part->n; i++) {
-        const struct entry *entry = &part->entries[i];
-
-        part->has_records |= entry->kind == ENTRY_OPEN || entry->kind == ENTRY_CLOSE;
-        if (!is_event(entry))
-            continue;
-        arguments_add_number(arguments, ids, (int64_t)entry->id);
-        arguments_add_number(arguments, prevs, (int64_t)entry->event->prev);
-        arguments_add_number(arguments, rooms, entry->room);
-        arguments_add_number(arguments, recipients, entry->recipient);
-        arguments_add_number(arguments, senders, entry->sender);
-        arguments_add_text(arguments, texts, entry->event->text);
-        arguments_add_text(arguments, whoms, entry->event->direct ? entry->event->whom : "");
-        arguments_add_text(arguments, bys, entry->event->direct ? entry->event->by : "");
-    }
-    part->rows = arguments_length(arguments, ids);
-}
-
-/* The one statement.  `stored`: how many rows were new. */
-static enum answer move_and_insert(struct part *part, size_t *stored)
-{
-    PGresult *rows;
-    enum answer answer = database_run(part->history->database, insert_sql, &part->arguments, &rows);
-
-    if (answer != ANSWER_OK)
-        return answer;
-    part->moved = PQgetvalue(rows, 0, 0)[0] != '0';
-    *stored = strtoul(PQgetvalue(rows, 0, 1), NULL, 10);
-    PQclear(rows);
-    return ANSWER_OK;
-}
-
-/* The one statement and the session records, in one transaction. */
-static enum answer move_with_records(struct part *part, size_t *stored)
-{
-    struct database *database = part->history->database;
-    enum answer answer = database_run(database, "begin", NULL, NULL), undone;
-
-    if (answer == ANSWER_OK)
-        answer = move_and_insert(part, stored);
-    if (answer == ANSWER_OK && part->moved)
-        answer = records_store(database, part->entries, part->n);
-    if (answer == ANSWER_OK && part->moved)
-        return database_run(database, "commit", NULL, NULL);
-    if (answer == ANSWER_LOST)
-        return answer;
-    undone = database_run(database, "rollback", NULL,
-                          NULL); /* keeps what the refusal was: only errors are noted */
-    return undone == ANSWER_OK ? answer : undone;
-}
-
-/* Sets those that are there with another content aside. */
-static enum answer compare(struct part *part)
-{
-    struct database *database = part->history->database;
-    PGresult *rows;
-    enum answer answer = database_run(database, compare_sql, &part->arguments, &rows);
-
-    if (answer != ANSWER_OK)
-        return answer;
-    for (int r = 0; r < PQntuples(rows) && answer == ANSWER_OK; r++) {
-        event_id id = strtoull(PQgetvalue(rows, r, 0), NULL, 10);
-
-        for (size_t i = 0; i < part->n && answer == ANSWER_OK; i++) {
-            struct entry copy = part->entries[i];
-
-            if (!is_event(&copy) || copy.id != id)
-                continue;
-            copy.kind = ENTRY_REFUSED;
-            copy.why = "another event has this id";
-            answer = quarantine_entries(database, part->lane->number, &copy, 1);
-        }
-    }
-    PQclear(rows);
-    return answer;
-}
-
-/* Tries to store the part once; its months are there. */
-static enum answer try_once(struct part *part)
-{
-    enum answer answer = resolve_names(part);
-    size_t stored = 0;
-
-    if (answer != ANSWER_OK)
-        return answer;
-    fill_arguments(part);
-    part->lane->attempt = last_id(part);
-    answer = part->has_records ? move_with_records(part, &stored) : move_and_insert(part, &stored);
-    if (answer == ANSWER_OK && part->moved) {
-        part->lane->cursor = part->lane->attempt;
-        if (stored < part->rows)
-            answer = compare(part);
-    }
-    arguments_finish(&part->arguments);
-    return answer;
-}
-
-/* A month may have gone since it was seen (23514 says that, and other things): then it is made, or what it
- * had is left out, and all is tried again. */
-static enum answer try_part(struct part *part)
-{
-    bool changed;
-    enum answer answer = make_months(part, &changed), again;
-
-    if (answer == ANSWER_OK)
-        answer = try_once(part);
-    if (answer != ANSWER_REFUSED || strcmp(database_state(part->history->database), "23514") != 0)
-        return answer;
-    again = months_init(&part->history->months, part->history->database);
-    if (again == ANSWER_OK)
-        again = make_months(part, &changed);
-    if (again != ANSWER_OK)
-        return again;
-    return changed ? try_once(part) : answer;
-}
-
-/* Halves what was refused until what is refused stands alone, and goes to quarantine. */
-static enum batch_result store_part(struct part part)
-{
-    enum answer answer = try_part(&part);
-    enum batch_result result;
-    struct part half = part;
-
-    if (answer == ANSWER_REFUSED && part.n == 1) {
-        char *why = strdup(database_error(part.history->database));
-
-        part.entries->kind = ENTRY_REFUSED;
-        part.entries->why = why ? why : "refused";
-        answer = quarantine_entries(part.history->database, part.lane->number, part.entries, 1);
-        if (answer == ANSWER_OK)
-            answer = try_part(&part);
-        part.entries->why = "refused";
-        free(why);
-    } else if (answer == ANSWER_REFUSED) {
-        half.n = part.n / 2;
-        result = store_part(half);
-        if (result != BATCH_STORED)
-            return result;
-        half.entries = part.entries + half.n;
-        half.n = part.n - half.n;
-        return store_part(half);
-    }
-    if (answer == ANSWER_OK)
-        return part.moved ? BATCH_STORED : BATCH_MOVED;
-    if (answer == ANSWER_REFUSED)
-        log_error("refused", "lane=%u error=%s", part.lane->number, database_error(part.history->database));
-    database_close(part.history->database);
-    return BATCH_LOST;
-}
-
-enum batch_result batch_store(struct history *history, struct lane *lane, struct entry *entries, size_t n)
-{
-    struct part part = {.history = history, .lane = lane, .entries = entries, .n = n};
-
+    *part = (struct part){.history = history, .lane = lane, .entries = batch->entries};
+    batch->has_refused = batch->is_filled = batch->is_under_way = false;
+    batch->spent = NULL;
     names_bound(history->users);
     names_bound(history->rooms);
-    if (quarantine_entries(history->database, lane->number, entries, n) != ANSWER_OK) {
-        database_close(history->database);
-        return BATCH_LOST;
+    while (part->n < n && part->n < BATCH_MAX && bytes < BATCH_MAX_BYTES) {
+        struct entry *entry = &batch->entries[part->n];
+
+        entry_init(entry, lane->number, entries[part->n++]);
+        bytes += entry_size(entry);
+        batch->has_refused |= entry->kind == ENTRY_REFUSED;
     }
-    return store_part(part);
+    if (part_recall_names(part)) {
+        part_fill(part);
+        batch->is_filled = true;
+    }
+}
+
+void batch_finish(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->part.n; i++)
+        entry_finish(&batch->entries[i]);
+    batch->part.n = 0;
+    arguments_finish(&batch->part.arguments);
+    freeReplyObject(batch->spent);
+    batch->spent = NULL;
+}
+
+/* True if all of it is new, and of months that are there: then one statement is all that it takes. */
+static bool is_plain(const struct part *part)
+{
+    for (size_t i = 0; i < part->n; i++) {
+        const struct entry *entry = &part->entries[i];
+
+        if (entry->has_id && entry->id <= part->lane->cursor)
+            return false;
+        if (entry_is_event(entry) && !months_known(&part->history->months, entry->id))
+            return false;
+    }
+    return !part->has_records;
+}
+
+static enum fate lose(struct part *part)
+{
+    database_close(part->history->database);
+    return FATE_LOST;
+}
+
+void batch_begin(struct batch *batch)
+{
+    struct part *part = &batch->part;
+    struct database *database = part->history->database;
+
+    if (batch->has_refused &&
+        quarantine_entries(database, part->lane->number, part->entries, part->n) != ANSWER_OK) {
+        batch->fate = lose(part);
+        return;
+    }
+    if (!batch->is_filled && part_resolve_names(part) == ANSWER_OK) { /* else part_store sees why not */
+        part_fill(part);
+        batch->is_filled = true;
+    }
+    if (!batch->is_filled || !is_plain(part)) {
+        batch->fate = part_store(part);
+        return;
+    }
+    part->lane->attempt = part_last(part);
+    arguments_set_number(&part->arguments, PART_NEW_CURSOR, (int64_t)part->lane->attempt);
+    arguments_set_number(&part->arguments, PART_OLD_CURSOR, (int64_t)part->lane->cursor);
+    database_send(database, insert_new_sql, &part->arguments);
+    batch->is_under_way = true;
+}
+
+enum fate batch_end(struct batch *batch)
+{
+    struct part *part = &batch->part;
+    enum answer answer;
+    PGresult *rows;
+
+    if (!batch->is_under_way)
+        return batch->fate;
+    batch->is_under_way = false;
+    answer = database_receive(part->history->database, &rows);
+    if (answer == ANSWER_REFUSED) /* it is there after all, or not as it should be */
+        return batch->fate = part_store(part);
+    if (answer != ANSWER_OK)
+        return batch->fate = lose(part);
+    part->moved = PQgetvalue(rows, 0, 0)[0] != '0';
+    PQclear(rows);
+    if (part->moved)
+        part->lane->cursor = part->lane->attempt;
+    return batch->fate = part->moved ? FATE_STORED : FATE_MOVED;
 }

@@ -7,22 +7,41 @@
  * One statement moves the lane's cursor from where this store knows it to be, and inserts only if it did
  * move: of two stores one wins.  A row that is there already is left as it is, so everything may be sent
  * again.  Session records go into the same transaction.
+ *
+ * Between batch_begin and batch_end PostgreSQL works, and the caller reads the next batch: what costs time
+ * and needs no database is in batch_read.
  */
 
-#include "entry.h"
-#include "history.h"
-#include "lane.h"
+#include "part.h"
 
-#define BATCH_MAX 5000
+#define BATCH_MAX 2500
 #define BATCH_MAX_BYTES (8u << 20)
 
-enum batch_result {
-    BATCH_STORED, /* or in quarantine: the lane's cursor has moved on */
-    BATCH_MOVED,  /* somebody else has moved the cursor: another store is at work */
-    BATCH_LOST,   /* the database is away, and the connection closed: read again after the next one */
+struct batch {
+    struct part part; /* all of it */
+    struct entry entries[BATCH_MAX];
+    bool has_refused;
+    bool is_filled;    /* the part's arguments are complete */
+    bool is_under_way; /* the statement is; what becomes of it is not known yet ... */
+    enum fate fate;    /* ... else this is it */
+    redisReply *spent; /* NULL, or what no batch after this one borrows from */
 };
 
-/* Stores `n` entries (at most BATCH_MAX, in the log's order) and moves the cursor of `lane`. */
-enum batch_result batch_store(struct history *history, struct lane *lane, struct entry *entries, size_t n);
+/*
+ * Makes a batch of entries (XREAD's, borrowed as long as the batch lives) of `lane`, as many as one may have.
+ * Does not use the database.
+ */
+void batch_init(struct batch *batch, struct history *history, struct lane *lane, redisReply *const *entries,
+                size_t n);
+
+/* Frees what it holds, `spent` included. */
+void batch_finish(struct batch *batch);
+
+/* Begins to store it and to move the cursor of its lane.  Until batch_end nothing else may use the database.
+ */
+void batch_begin(struct batch *batch);
+
+/* Waits until that is done. */
+enum fate batch_end(struct batch *batch);
 
 #endif

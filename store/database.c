@@ -161,15 +161,17 @@ bool database_connect(struct database *database)
     return shake_hands(database) && database_run(database, set_up, NULL, NULL) == ANSWER_OK;
 }
 
-/* Sends what libpq holds back and waits until an answer can be taken; false if the connection is of no more
- * use. */
-static bool await(struct database *database, int64_t until)
+/*
+ * Sends what libpq holds back and, if `answered`, waits until an answer can be taken; false if the connection
+ * is of no more use.
+ */
+static bool await(struct database *database, int64_t until, bool answered)
 {
     for (;;) {
         struct pollfd fd = {.fd = PQsocket(database->connection), .events = POLLIN};
         int left = PQflush(database->connection);
 
-        if (left == 0 && !PQisBusy(database->connection))
+        if (left == 0 && (!answered || !PQisBusy(database->connection)))
             return true;
         if (left > 0)
             fd.events |= POLLOUT;
@@ -196,7 +198,7 @@ static PGresult *collect(struct database *database)
     PGresult *kept = NULL, *next;
 
     for (;;) {
-        if (!await(database, until)) {
+        if (!await(database, until, true)) {
             PQclear(kept);
             return NULL;
         }
@@ -249,17 +251,21 @@ static int send_statement(struct database *database, const char *sql, const stru
                              formats, 0);
 }
 
-enum answer database_run(struct database *database, const char *sql, const struct arguments *arguments,
-                         PGresult **result)
+void database_send(struct database *database, const char *sql, const struct arguments *arguments)
 {
-    PGresult *rows;
+    if (!database->connection)
+        return;
+    if (send_statement(database, sql, arguments))
+        await(database, deadline(database, STATEMENT_MS), false);
+    else
+        lose(database, PQerrorMessage(database->connection));
+}
+
+enum answer database_receive(struct database *database, PGresult **result)
+{
+    PGresult *rows = database->connection ? collect(database) : NULL;
     enum answer answer;
 
-    if (!database->connection)
-        return ANSWER_LOST;
-    if (!send_statement(database, sql, arguments))
-        return lose(database, PQerrorMessage(database->connection));
-    rows = collect(database);
     if (!rows)
         return ANSWER_LOST;
     answer = judge(database, rows);
@@ -268,4 +274,11 @@ enum answer database_run(struct database *database, const char *sql, const struc
     else
         PQclear(rows);
     return answer;
+}
+
+enum answer database_run(struct database *database, const char *sql, const struct arguments *arguments,
+                         PGresult **result)
+{
+    database_send(database, sql, arguments);
+    return database_receive(database, result);
 }

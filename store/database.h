@@ -52,6 +52,13 @@ bool database_is_up(const struct database *database);
 enum answer database_run(struct database *database, const char *sql, const struct arguments *arguments,
                          PGresult **result);
 
+/*
+ * The same in two steps, for who has other work meanwhile: sends the statement, whole, and later takes its
+ * answer.  Nothing else may be run in between.  If it could not be sent, the answer is ANSWER_LOST.
+ */
+void database_send(struct database *database, const char *sql, const struct arguments *arguments);
+enum answer database_receive(struct database *database, PGresult **result);
+
 /* The SQLSTATE of what was refused or failed last; "" if there is none. */
 const char *database_state(const struct database *database);
 

@@ -154,6 +154,11 @@ void entry_finish(struct entry *entry)
     json_decref(entry->record);
 }
 
+bool entry_is_event(const struct entry *entry)
+{
+    return !entry->is_dropped && (entry->kind == ENTRY_MESSAGE || entry->kind == ENTRY_DIRECT);
+}
+
 const char *entry_sender(const struct entry *entry)
 {
     return entry->event ? entry->event->from : entry->name;

@@ -44,6 +44,9 @@ void entry_init(struct entry *entry, unsigned lane, const redisReply *raw);
 /* Frees what it holds. */
 void entry_finish(struct entry *entry);
 
+/* True if it becomes a row of messages. */
+bool entry_is_event(const struct entry *entry);
+
 /* The name of the sender, or of whose session it is, as shown. */
 const char *entry_sender(const struct entry *entry);
 

@@ -15,7 +15,7 @@ static const char *const state_names[] = {"unknown", "closed", "foreign", "activ
 
 bool lane_init(struct lane *lane, unsigned number)
 {
-    *lane = (struct lane){.number = number, .read = "0-0"};
+    *lane = (struct lane){.number = number, .stored = "0-0", .read = "0-0"};
     lane->ids = malloc(RING * sizeof *lane->ids);
     return lane->ids != NULL;
 }
@@ -39,7 +39,8 @@ void lane_start(struct lane *lane, event_id cursor)
 {
     lane->cursor = lane->attempt = cursor;
     lane->first = lane->count = 0;
-    strcpy(lane->read, "0-0");
+    strcpy(lane->stored, "0-0");
+    lane_rewind(lane);
     lane_become(lane, LANE_ACTIVE);
 }
 
@@ -50,6 +51,11 @@ void lane_resume(struct lane *lane, event_id cursor)
         lane_become(lane, LANE_STANDBY);
     }
     lane->cursor = lane->attempt = cursor;
+}
+
+void lane_rewind(struct lane *lane)
+{
+    strcpy(lane->read, lane->stored);
 }
 
 static event_id at(const struct lane *lane, size_t index)

@@ -7,10 +7,11 @@
  *       trimmed      oldest                    cursor               newest
  *          |    10,000 to 100,000 entries         |                    |
  *     -----+-------[ids remembered, to trim by]---+--------------------+----> the lane's log
- *                            ^ read: from the first entry again after each reconnection
+ *                       stored ^           ^ read
  *
- * The cursor is PostgreSQL's, and only moves forward.  `read` is where this store reads in Redis; it may be
- * before the cursor, since what is stored already is skipped by its id.
+ * The cursor is PostgreSQL's, and only moves forward.  `read` is up to where this store has read in Redis,
+ * and `stored` up to where it has stored what it read.  Both begin at the log's first entry again after each
+ * reconnection, and so may be before the cursor: what is stored already is skipped by its id.
  */
 
 #include <stdbool.h>
@@ -34,7 +35,7 @@ struct lane {
     enum lane_state state;
     event_id cursor;  /* as PostgreSQL had it last */
     event_id attempt; /* where a statement without an answer may have moved it */
-    char read[LANE_READ_MAX];
+    char stored[LANE_READ_MAX], read[LANE_READ_MAX];
     char asked[LANE_READ_MAX]; /* from where the XREAD under way reads: an answer to another question is not
                                   used */
 
@@ -62,6 +63,9 @@ void lane_start(struct lane *lane, event_id cursor);
  * moved goes to standby.
  */
 void lane_resume(struct lane *lane, event_id cursor);
+
+/* Goes back to where what was read is stored: the rest is to be read again. */
+void lane_rewind(struct lane *lane);
 
 /* Remembers the id of an entry that is stored. */
 void lane_remember(struct lane *lane, event_id id);

@@ -37,22 +37,35 @@ enum answer months_look(struct months *months, struct database *database)
 enum answer months_init(struct months *months, struct database *database)
 {
     memset(months->known, 0, sizeof months->known);
+    months->from = months->until = 0;
     return months_look(months, database);
 }
 
-bool months_known(const struct months *months, event_id id)
+/* The first id of a month. */
+static event_id first_of(unsigned month)
 {
-    return months->known[month_of(id)];
+    struct tm tm = {.tm_year = 70 + (int)month / 12, .tm_mon = (int)month % 12, .tm_mday = 1};
+
+    return id_make((uint64_t)timegm(&tm) * 1000, 0, 0);
+}
+
+bool months_known(struct months *months, event_id id)
+{
+    unsigned month;
+
+    if (id >= months->from && id < months->until)
+        return true;
+    month = month_of(id);
+    if (!months->known[month])
+        return false;
+    months->from = first_of(month);
+    months->until = first_of(month + 1);
+    return true;
 }
 
 event_id months_next(event_id id)
 {
-    struct tm tm = {.tm_mday = 1};
-    unsigned month = month_of(id) + 1;
-
-    tm.tm_year = 70 + (int)month / 12;
-    tm.tm_mon = (int)month % 12;
-    return id_make((uint64_t)timegm(&tm) * 1000, 0, 0);
+    return first_of(month_of(id) + 1);
 }
 
 static void tell(const char *event, event_id id)
@@ -148,6 +161,7 @@ enum answer months_drop(struct months *months, struct database *database, event_
     if (answer != ANSWER_OK)
         return answer;
     months->known[month_of(id)] = false;
+    months->from = months->until = 0;
     if (*dropped)
         tell("month_dropped", id);
     return months_look(months, database);

@@ -17,7 +17,9 @@
 
 struct months {
     bool known[MONTHS_MAX];
-    event_id oldest;    /* the first id of the oldest month that is kept */
+    event_id from,
+        until;       /* of the month that was asked for last: the next question is mostly for the same one */
+    event_id oldest; /* the first id of the oldest month that is kept */
     bool clock_differs; /* PostgreSQL's clock and this one's, when last compared; it was told */
 };
 
@@ -28,7 +30,7 @@ enum answer months_init(struct months *months, struct database *database);
 enum answer months_look(struct months *months, struct database *database);
 
 /* True if the month of `id` was there when last seen. */
-bool months_known(const struct months *months, event_id id);
+bool months_known(struct months *months, event_id id);
 
 /* The first id of the month after that of `id`. */
 event_id months_next(event_id id);

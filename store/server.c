@@ -242,13 +242,15 @@ void server_look(struct server *server, struct history *history)
     server->was_looked_at = true;
 }
 
-/* The command is built by hand, because it has as many arguments as there are active lanes. */
-void server_ask(struct server *server)
+/*
+ * Asks for what comes after what was read.  `block`: how many milliseconds Redis may wait for something; 0:
+ * it does not.  The command is built by hand, because it has as many arguments as there are active lanes.
+ */
+static void ask(struct server *server, int64_t block)
 {
     char numbers[2][24], keys[LANES][32];
-    const char *argv[8 + 2 * LANES] = {"XREAD", "COUNT", numbers[0], "BLOCK", numbers[1], "STREAMS"};
-    int64_t now = wait_now(), block = server->look_due - now;
-    int argc = 6;
+    const char *argv[6 + 2 * LANES] = {"XREAD", "COUNT", numbers[0]};
+    int argc = 3;
     size_t active = 0;
 
     for (size_t i = 0; i < server->lane_count; i++)
@@ -256,6 +258,13 @@ void server_ask(struct server *server)
             snprintf(keys[active++], sizeof keys[0], LANE_KEY_FORMAT ":log", server->lanes[i]->number);
     if (active == 0)
         return;
+    snprintf(numbers[0], sizeof numbers[0], "%d", READ_COUNT);
+    if (block > 0) {
+        snprintf(numbers[1], sizeof numbers[1], "%" PRId64, block);
+        argv[argc++] = "BLOCK";
+        argv[argc++] = numbers[1];
+    }
+    argv[argc++] = "STREAMS";
     for (size_t i = 0; i < active; i++)
         argv[argc++] = keys[i];
     for (size_t i = 0; i < server->lane_count; i++) {
@@ -264,47 +273,19 @@ void server_ask(struct server *server)
         strcpy(server->lanes[i]->asked, server->lanes[i]->read);
         argv[argc++] = server->lanes[i]->asked;
     }
-    if (block < 1)
-        block = 1;
-    snprintf(numbers[0], sizeof numbers[0], "%d", READ_COUNT);
-    snprintf(numbers[1], sizeof numbers[1], "%" PRId64, block);
     if (redisAppendCommandArgv(server->link.context, argc, argv, NULL) != REDIS_OK) {
         link_drop(&server->link, server->link.context->errstr);
         return;
     }
     server->is_asked = link_flush(&server->link);
-    server->asked_until = now + block + OVERDUE_MS;
+    server->asked_until = wait_now() + block + OVERDUE_MS;
 }
 
-/* Stores the entries of one lane, in batches that are not too large.  False if it stopped on the way. */
-static bool store(struct history *history, struct lane *lane, const redisReply *entries)
+void server_ask(struct server *server)
 {
-    static struct entry batch[BATCH_MAX]; /* too large for the stack */
+    int64_t block = server->look_due - wait_now();
 
-    for (size_t first = 0; first < entries->elements;) {
-        enum batch_result result;
-        size_t n = 0, bytes = 0;
-
-        while (first + n < entries->elements && n < BATCH_MAX && bytes < BATCH_MAX_BYTES) {
-            entry_init(&batch[n], lane->number, entries->element[first + n]);
-            bytes += entry_size(&batch[n++]);
-        }
-        result = batch_store(history, lane, batch, n);
-        for (size_t i = 0; i < n; i++) {
-            if (result == BATCH_STORED && batch[i].has_id)
-                lane_remember(lane, batch[i].id);
-            entry_finish(&batch[i]);
-        }
-        if (result == BATCH_MOVED) {
-            log_info("standby", "lane=%u", lane->number);
-            lane_become(lane, LANE_STANDBY);
-        }
-        if (result != BATCH_STORED)
-            return false;
-        first += n;
-        snprintf(lane->read, sizeof lane->read, "%s", entries->element[first - 1]->element[0]->str);
-    }
-    return true;
+    ask(server, block < 1 ? 1 : block);
 }
 
 static struct lane *find_lane(struct server *server, const char *key)
@@ -319,26 +300,136 @@ static struct lane *find_lane(struct server *server, const char *key)
     return NULL;
 }
 
-void server_take(struct server *server, struct history *history)
+/* Entries that were read of one lane. */
+struct stretch {
+    struct lane *lane;
+    redisReply *const *entries;
+    size_t n;
+};
+
+/*
+ * Receives what was asked for.  The lanes of which something came, and count as read now, are in `stretches`;
+ * *full: of one there may be more at once.  NULL: nothing came.  The caller frees it.
+ */
+static redisReply *receive(struct server *server, struct stretch stretches[LANES], size_t *n, bool *full)
 {
     redisReply *reply = link_receive(&server->link);
 
-    server->is_asked = false;
-    if (is_trouble(server, reply)) {
+    *n = 0;
+    *full = server->is_asked = false;
+    if (is_trouble(server, reply) || reply->type != REDIS_REPLY_ARRAY) {
         freeReplyObject(reply);
-        return;
+        return NULL;
     }
-    if (reply->type == REDIS_REPLY_ARRAY) {
-        for (size_t i = 0; i < reply->elements && !wait_stopping(); i++) {
-            struct lane *lane = find_lane(server, reply->element[i]->element[0]->str);
+    for (size_t i = 0; i < reply->elements && *n < LANES; i++) {
+        struct lane *lane = find_lane(server, reply->element[i]->element[0]->str);
+        const redisReply *entries = reply->element[i]->element[1];
 
-            if (!lane || lane->state != LANE_ACTIVE || strcmp(lane->asked, lane->read) != 0)
-                continue;
-            if (!store(history, lane, reply->element[i]->element[1]) && !database_is_up(history->database))
-                break;
-        }
+        if (!lane || lane->state != LANE_ACTIVE || strcmp(lane->asked, lane->read) != 0 ||
+            entries->elements == 0)
+            continue;
+        *full |= entries->elements == READ_COUNT;
+        stretches[(*n)++] =
+            (struct stretch){.lane = lane, .entries = entries->element, .n = entries->elements};
+        snprintf(lane->read, sizeof lane->read, "%s",
+                 entries->element[entries->elements - 1]->element[0]->str);
     }
-    freeReplyObject(reply);
+    return reply;
+}
+
+/* One batch is under way while the other is read; the entries of one are too large for the stack. */
+struct flow {
+    struct history *history;
+    struct batch batches[2];
+    struct batch *under_way; /* NULL: none */
+};
+
+static void note_stored(const struct part *part)
+{
+    const char *last = part->entries[part->n - 1].raw->element[0]->str;
+
+    for (size_t i = 0; i < part->n; i++)
+        if (part->entries[i].has_id)
+            lane_remember(part->lane, part->entries[i].id);
+    snprintf(part->lane->stored, sizeof part->lane->stored, "%s", last);
+}
+
+/*
+ * Waits for the batch that is under way, if there is one, which is `landed` then and to be finished by the
+ * caller; else NULL.  False if the database was lost.
+ */
+static bool land(struct flow *flow, struct batch **landed)
+{
+    struct batch *batch = *landed = flow->under_way;
+    enum fate fate;
+
+    if (!batch)
+        return true;
+    flow->under_way = NULL;
+    fate = batch_end(batch);
+    if (fate == FATE_STORED)
+        note_stored(&batch->part);
+    if (fate == FATE_MOVED) {
+        log_info("standby", "lane=%u", batch->part.lane->number);
+        lane_become(batch->part.lane, LANE_STANDBY);
+    }
+    return fate != FATE_LOST;
+}
+
+/* Stores a stretch, in batches that are not too large, the last of which stays under way. */
+static bool store(struct flow *flow, const struct stretch *stretch)
+{
+    bool good = true;
+
+    for (size_t first = 0; first < stretch->n && good && stretch->lane->state == LANE_ACTIVE;) {
+        struct batch *batch = &flow->batches[flow->under_way == &flow->batches[0]], *landed;
+
+        batch_init(batch, flow->history, stretch->lane, stretch->entries + first, stretch->n - first);
+        first += batch->part.n;
+        good = land(flow, &landed);
+        if (good && stretch->lane->state == LANE_ACTIVE) { /* no other store has taken it over */
+            batch_begin(batch);
+            flow->under_way = batch;
+        } else {
+            batch_finish(batch);
+        }
+        if (landed) /* only now: PostgreSQL need not wait for it */
+            batch_finish(landed);
+    }
+    return good;
+}
+
+/*
+ * While there is more at once, the next answer is asked for before this one is stored: so Redis, PostgreSQL
+ * and the store work at the same time.  It ends for the next look at the lanes, with nothing under way.
+ */
+void server_take(struct server *server, struct history *history)
+{
+    static struct flow flow;
+    struct stretch stretches[LANES];
+    struct batch *last;
+    redisReply *reply;
+    size_t n;
+    bool full, good = true;
+
+    flow.history = history;
+    while (good && !wait_stopping() && (reply = receive(server, stretches, &n, &full)) != NULL) {
+        if (full && wait_now() < server->look_due)
+            ask(server, 0);
+        for (size_t i = 0; i < n && good && !wait_stopping(); i++)
+            good = store(&flow, &stretches[i]);
+        if (flow.under_way && !flow.under_way->spent)
+            flow.under_way->spent = reply; /* freed when the last batch that borrows from it has landed */
+        else
+            freeReplyObject(reply);
+        if (!server->is_asked)
+            break;
+    }
+    good &= land(&flow, &last);
+    if (last)
+        batch_finish(last);
+    for (size_t i = 0; i < server->lane_count && !good; i++)
+        lane_rewind(server->lanes[i]);
 }
 
 void server_resume(struct server *server, const event_id cursors[LANES])

@@ -185,6 +185,22 @@ static void test_another_text_under_the_same_id_is_set_aside(void **state)
     assert_string_equal(sql("select text from history"), "other");
 }
 
+static void test_what_is_there_above_the_cursor_is_compared_too(void **state)
+{
+    store_start(0);
+    add(LOBBY_LANE, "1700000000000-1", "r:lobby", "0-0", HI);
+    await_sql(5, "select count(*) = 1 from history");
+    sql("insert into messages (id, prev, room_id, sender_id, text) select id + n, id, room_id, sender_id,"
+        " case n when 1 then 'other' else text end from messages, generate_series(1, 2) n");
+    add(LOBBY_LANE, "1700000000000-2", "r:lobby", "1700000000000-1", HI);
+    add(LOBBY_LANE, "1700000000000-3", "r:lobby", "1700000000000-1", HI);
+    add(LOBBY_LANE, "1700000000000-4", "r:lobby", "1700000000000-3", HI);
+    await_sql(5, "select count(*) = 4 from history");
+    assert_string_equal(
+        sql("select string_agg(text, ' ') from quarantine left join history on id = position"), "other");
+    assert_string_equal(sql("select string_agg(text, ' ' order by id) from history"), "hi other hi hi");
+}
+
 static void test_a_month_is_made_for_the_ids_that_need_it(void **state)
 {
     store_start(0);
@@ -258,6 +274,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_quarantine_does_not_repeat_when_read_again),
         STORE_TEST(test_what_postgresql_refuses_is_set_aside_alone),
         STORE_TEST(test_another_text_under_the_same_id_is_set_aside),
+        STORE_TEST(test_what_is_there_above_the_cursor_is_compared_too),
         STORE_TEST(test_a_month_is_made_for_the_ids_that_need_it),
         STORE_TEST(test_a_month_that_goes_away_is_made_again),
         STORE_TEST(test_a_month_that_was_dropped_does_not_come_back_from_the_log),

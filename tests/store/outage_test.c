@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "name.h"
 
 static void publish_numbers(int first, int n)
 {
@@ -114,6 +115,60 @@ static void test_a_backend_that_ends_with_a_batch_under_way_loses_and_doubles_no
     await_numbers(1000);
 }
 
+/* Adds `n` chats to each lane, chained as publish chains them. */
+static void fill_lanes(int n)
+{
+    static const char script[] =
+        "local prev = redis.call('GET', KEYS[1] .. ':floor')\n"
+        "local ms = tonumber(string.match(prev, '%d+')) + 1\n"
+        "for i = 0, tonumber(ARGV[2]) - 1 do\n"
+        "  local id = string.format('%.0f-%.0f', ms + math.floor(i / 10000), i % 10000)\n"
+        "  redis.call('XADD', KEYS[1] .. ':log', id, 'c', 'r:' .. ARGV[1], 'p', prev, 'e',\n"
+        "    string.format('{\"from\":\"Alice\",\"session\":\"t1-1\",\"room\":\"%s\",\"text\":\"%d\"}', "
+        "ARGV[1], i))\n"
+        "  prev = id\n"
+        "end\n"
+        "redis.call('SET', KEYS[1] .. ':top', prev)";
+    bool filled[LANES] = {false};
+
+    for (int number = 0, left = LANES; left > 0; number++) {
+        char room[16];
+        unsigned lane;
+
+        snprintf(room, sizeof room, "room%d", number);
+        lane = lane_of(room);
+        if (filled[lane])
+            continue;
+        filled[lane] = true;
+        left--;
+        freeReplyObject(redis("EVAL %s 1 hubbub:{%u} %s %d", script, lane, room, n));
+    }
+}
+
+static void test_a_backlog_is_stored_whole_though_backends_and_stores_end(void **state)
+{
+    enum { EACH = 6000, ALL = EACH * LANES };
+
+    store_start(0);
+    store_signal(0, SIGKILL);
+    fill_lanes(EACH);
+    store_launch(0);
+    for (int seen = 5000; seen < ALL; seen += 5000) {
+        await_sql(30, "select count(*) >= %d from messages", seen);
+        if (seen % 15000 == 0) {
+            store_signal(0, SIGKILL);
+            store_launch(0);
+        } else {
+            sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = "
+                "'hubbub-store'");
+        }
+    }
+    await_sql(30, "select count(*) >= %d from messages", ALL);
+    assert_string_equal(sql("select count(*) || ' ' || count(distinct (room, text)) from history"),
+                        "48000 48000");
+    assert_string_equal(sql("select count(*) from audit"), "0");
+}
+
 static void test_a_frozen_postgresql_is_left_and_found_again(void **state)
 {
     pid_t backend;
@@ -207,6 +262,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_store_killed_under_load_loses_and_doubles_nothing),
         STORE_TEST(test_postgresql_killed_under_load_loses_and_doubles_nothing),
         STORE_TEST(test_a_backend_that_ends_with_a_batch_under_way_loses_and_doubles_nothing),
+        STORE_TEST(test_a_backlog_is_stored_whole_though_backends_and_stores_end),
         STORE_TEST(test_a_frozen_postgresql_is_left_and_found_again),
         STORE_TEST(test_a_store_ends_promptly_while_postgresql_is_frozen),
         STORE_TEST(test_redis_killed_is_found_again),

@@ -1,0 +1,339 @@
+#!/usr/bin/python3
+"""How fast the store stores: against binary COPY of the same rows, and against one row a commit.
+
+    history.py [--rows N] [--rounds N] [--burst] [--build DIRECTORY] [--json FILE]
+
+measure() fills a Redis with chats while no store runs, lets a store of its own store them in an empty history, then
+copies the rows that came out into another empty history of the same PostgreSQL.  burst() sends chats as fast as the
+publish function takes them while the store runs, and tells how far behind it was.  Both begin from nothing and end
+what they start.  Nothing is pinned: store, Redis and PostgreSQL share the machine's cores, as does psql with PostgreSQL
+while it copies.  The place must be on a disk, or commits cost nothing.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+sys.path.append(os.path.join(ROOT, "deploy"))
+from place import Failure, Place, Ports, wait_for  # noqa: E402
+from publish import LANES, Publisher  # noqa: E402
+from services import Postgres, Redis, Store, clean_environment  # noqa: E402
+
+STORE_SECONDS = 600  # only what is broken takes so long
+TICKS = os.sysconf("SC_CLK_TCK")
+SINGLE_ROWS = 4000
+
+# What the rows are, whatever their users' and rooms' numbers are.
+DIGEST = "SELECT count(*), sum(hashtextextended(m::text, 0)) FROM messages m"
+
+
+def stat(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()
+
+
+def cpu(pid):
+    """The CPU seconds of a process and of its children, those that ended included."""
+    while True:
+        before = stat(pid)[11:15]
+        ticks = sum(map(int, before))
+        for other in os.listdir("/proc"):
+            try:
+                fields = stat(other) if other.isdigit() else []
+                ticks += sum(map(int, fields[11:13])) if fields and fields[1] == str(pid) else 0
+            except OSError:
+                pass  # it has ended
+        if stat(pid)[13:15] == before[2:]:  # else a child may be missing, or counted twice
+            return ticks / TICKS
+
+
+class Meter:
+    """CPU seconds of some servers since it was made."""
+
+    def __init__(self, **servers):
+        self.servers = servers
+        self.before = {name: cpu(server.pid) for name, server in servers.items()}
+
+    def read(self):
+        return {name: round(cpu(server.pid) - self.before[name], 2) for name, server in self.servers.items()}
+
+
+class Psql:
+    """A psql that stays, because starting one costs more than what it asks."""
+
+    def __init__(self, postgres):
+        self.process = subprocess.Popen(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", postgres.url()], cwd="/",
+                                        env=clean_environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, bufsize=1)
+
+    def ask(self, sql):
+        """The one row of the answer."""
+        self.process.stdin.write(sql + ";\n")
+        row = self.process.stdout.readline()
+        if not row:
+            raise Failure(f"psql ended: {sql}")
+        return row.rstrip("\n")
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Servers:
+    """Redis, PostgreSQL (durable, migrated, empty) and a store that does not run, in a directory of their own."""
+
+    def __init__(self, place, build):
+        self.place = Place(tempfile.mkdtemp(prefix="history-", dir=place.path))
+        self.ports = Ports()
+        self.redis = Redis(self.place, self.ports.take(), memory="4gb")
+        self.postgres = Postgres(self.place, self.ports.take(), durable=True)
+        self.store = Store(self.place, "store", os.path.join(build, "store/hubbub-store"),
+                           {"HUBBUB_REDIS_URL": self.redis.url, "HUBBUB_STORE_LISTEN": "",
+                            "HUBBUB_POSTGRES_URL": self.postgres.url("hubbub_store")})
+
+    def __enter__(self):
+        try:
+            self.redis.start()
+            self.postgres.start()
+            self.postgres.migrate()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *why):
+        for server in (self.store, self.postgres, self.redis):
+            server.stop()
+        self.ports.close()
+        shutil.rmtree(self.place.path, ignore_errors=True)
+
+    def settle(self):
+        """Nothing of what was done before is to be paid by what is measured next."""
+        self.postgres.query("CHECKPOINT")
+
+
+def positions(psql):
+    return [int(one) for one in psql.ask("SELECT string_agg(position::text, ' ' ORDER BY lane) FROM cursors").split()]
+
+
+def wait_stored(psql, tops, pause=0.01):
+    """Returns when every cursor has reached the id of its lane in `tops`."""
+    def reached():
+        time.sleep(pause)
+        return all(position >= top for position, top in zip(positions(psql), tops))
+
+    wait_for(reached, STORE_SECONDS, "everything is stored")
+
+
+def check(servers, rows):
+    """All of it is there, once, and nothing is wrong with it; returns the digest of the rows."""
+    digest = servers.postgres.query(DIGEST)
+    audit = servers.postgres.query("SELECT count(*) FROM audit")
+    if digest.split("|")[0] != str(rows) or audit != "0":
+        raise Failure(f"{rows} chats were accepted; rows and their digest are {digest}; audit has {audit} findings")
+    return digest
+
+
+def fill(servers, rows, seed):
+    """Publishes `rows` chats while no store runs; returns the newest id of each lane."""
+    servers.store.start()  # opens the lanes
+    servers.store.stop()
+    publisher = Publisher(servers.redis.port, seed)
+    try:
+        publisher.publish(rows)
+        return publisher.tops()
+    finally:
+        publisher.close()
+
+
+def store_rows(servers, rows, tops):
+    psql = Psql(servers.postgres)
+    try:
+        servers.settle()
+        meter, began = Meter(redis=servers.redis, postgres=servers.postgres), time.monotonic()
+        servers.store.start(wait=False)
+        wait_stored(psql, tops)
+        seconds = time.monotonic() - began
+        used = {**meter.read(), "store": round(cpu(servers.store.pid), 2)}
+        with open(f"/proc/{servers.store.pid}/status") as file:
+            peak = int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1))
+    finally:
+        psql.close()
+    servers.store.stop()
+    return {"rows_s": rows / seconds, "seconds": seconds, "cpu_s": used, "store_peak_kib": peak}
+
+
+def renew(servers):
+    """Puts the history aside, as the database `stored`, and makes an empty one."""
+    servers.postgres.query("ALTER DATABASE hubbub RENAME TO stored", database="postgres")
+    servers.postgres.migrate()
+
+
+def copy_rows(servers, rows):
+    """What is in the database `stored`, in the order in which the store wrote it, by one COPY through a socket."""
+    path = os.path.join(servers.place.path, "messages.copy")
+    url = servers.postgres.url
+    psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]
+    with open(path, "wb") as file:
+        subprocess.run(psql + [url(database="stored"), "-c", "COPY (SELECT * FROM messages) TO STDOUT (FORMAT binary)"],
+                       env=clean_environment({}), stdout=file, check=True)
+    servers.settle()
+    meter, began = Meter(postgres=servers.postgres), time.monotonic()
+    with open(path, "rb") as file:
+        subprocess.run(psql + [url(), "-c", "COPY messages FROM STDIN (FORMAT binary)"], env=clean_environment({}),
+                       stdin=file, check=True)
+    seconds = time.monotonic() - began
+    used = meter.read()
+    os.unlink(path)
+    return {"rows_s": rows / seconds, "seconds": seconds, "cpu_s": used}
+
+
+def single_rows(servers, rows):
+    """One row a commit, by one client with a prepared statement; the rows are of an ordinary size."""
+    script = servers.place.write("single.sql", "\\set id :id + 16384\n"
+                                 "INSERT INTO messages (id, prev, room_id, sender_id, text) VALUES (:id::bigint, :id::bigint"
+                                 " - 16384, 1, 1, 'one row of about the length that chats have, here and elsewhere');\n", None)
+    first = servers.postgres.query("SELECT id_at(now())")
+    servers.settle()
+    meter, began = Meter(postgres=servers.postgres), time.monotonic()
+    done = subprocess.run([os.path.join(servers.postgres.programs, "pgbench"), "-n", "-M", "prepared", "-c", "1",
+                           "-t", str(rows), "-D", f"id={first}", "-f", script, servers.postgres.url()],
+                          env=clean_environment({}), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    seconds = time.monotonic() - began
+    if done.returncode != 0:
+        raise Failure(f"pgbench: {done.stderr.strip()}")
+    return {"rows_s": rows / seconds, "seconds": seconds, "cpu_s": meter.read()}
+
+
+def measure(place, build=os.path.join(ROOT, "build"), rows=1_000_000, seed=1):
+    """Stores, copies and inserts; rows a second of each, and what each cost.
+
+    The store's seconds begin with its start and end when PostgreSQL shows the last cursor at the end of its lane.
+    """
+    with Servers(place, build) as servers:
+        tops = fill(servers, rows, seed)
+        stored = store_rows(servers, rows, tops)
+        digest = check(servers, rows)
+        renew(servers)
+        single = single_rows(servers, SINGLE_ROWS)
+        servers.postgres.query("TRUNCATE messages")
+        copied = copy_rows(servers, rows)
+        if servers.postgres.query(DIGEST) != digest:
+            raise Failure("the rows that were copied are not those that were stored")
+    return {"rows": rows, "store_rows_s": stored["rows_s"], "copy_rows_s": copied["rows_s"],
+            "single_rows_s": single["rows_s"], "store": stored, "copy": copied, "single": single}
+
+
+def burst(place, build=os.path.join(ROOT, "build"), rows=1_000_000, seed=1):
+    """Sends chats as fast as Redis accepts them while the store stores; how far behind it was, and for how long.
+
+    series: [seconds since the first chat, chats accepted until then, chats stored until then], exact by the ids.
+    """
+    with Servers(place, build) as servers:
+        servers.store.start()
+        servers.settle()
+        publisher, psql = Publisher(servers.redis.port, seed), Psql(servers.postgres)
+        meter = Meter(redis=servers.redis, postgres=servers.postgres, store=servers.store)
+        samples, over = [], threading.Event()
+
+        def sample():
+            while not over.wait(0.05):
+                samples.append((time.time(), positions(psql)))
+
+        watcher = threading.Thread(target=sample)
+        try:
+            began = time.time()
+            watcher.start()
+            publisher.publish(rows)
+            accepted = time.time()
+            over.set()
+            watcher.join()
+            tops = publisher.tops()
+
+            def reached():
+                samples.append((time.time(), positions(psql)))
+                time.sleep(0.01)
+                return all(position >= top for position, top in zip(samples[-1][1], tops))
+
+            wait_for(reached, STORE_SECONDS, "everything is stored")
+            used = meter.read()
+        finally:
+            over.set()
+            publisher.close()
+            psql.close()
+        check(servers, rows)
+        series = curve(servers, samples, began)
+    return {"rows": rows, "accepted_rows_s": rows / (accepted - began), "cpu_s": used, "series": series,
+            "lag_rows_max": max(accepted - stored for _, accepted, stored in series),
+            "lag_after_s": samples[-1][0] - accepted}
+
+
+def curve(servers, samples, began):
+    """Of each sample (time, cursors): seconds, and how many ids were given and stored by then."""
+    counts = [line.split("|") for line in servers.postgres.query(
+        "SELECT id >> 20, (id >> 14) & 63, count(*) FROM messages GROUP BY 1, 2 ORDER BY 1").split("\n")]
+    found, given, stored, next_given, next_stored = [], 0, 0, 0, [0] * LANES
+    lanes = [[] for _ in range(LANES)]
+    for ms, lane, count in counts:
+        lanes[int(lane)].append((int(ms), int(count)))
+    for when, cursors in samples:
+        while next_given < len(counts) and int(counts[next_given][0]) <= when * 1000:
+            given += int(counts[next_given][2])
+            next_given += 1
+        for lane, position in enumerate(cursors):
+            while next_stored[lane] < len(lanes[lane]) and lanes[lane][next_stored[lane]][0] <= position >> 20:
+                stored += lanes[lane][next_stored[lane]][1]
+                next_stored[lane] += 1
+        found.append((round(when - began, 3), given, stored))
+    return found
+
+
+def show(name, one, rows):
+    used = ", ".join(f"{who} {seconds} s ({seconds / rows * 1e6:.1f} µs a row)" for who, seconds in one["cpu_s"].items())
+    print(f"  {name:<7}{one['rows_s']:>9.0f} rows/s, CPU: {used}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--burst", action="store_true", help="also the lag after a burst")
+    parser.add_argument("--build", default=os.path.join(ROOT, "build"))
+    parser.add_argument("--json", help="where all of the results go")
+    options = parser.parse_args()
+    path = tempfile.mkdtemp(prefix="hubbub-bench-", dir="/var/tmp")
+    place, results = Place(path), {"rounds": []}
+    try:
+        for number in range(1, options.rounds + 1):
+            one = measure(place, os.path.abspath(options.build), options.rows, number)
+            results["rounds"].append(one)
+            print(f"round {number}, {options.rows} rows:")
+            for name, rows in (("store", options.rows), ("copy", options.rows), ("single", SINGLE_ROWS)):
+                show(name, one[name], rows)
+        for other in ("copy", "single"):
+            ratios = [one["store_rows_s"] / one[other + "_rows_s"] for one in results["rounds"]]
+            print(f"store / {other}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        if options.burst:
+            results["burst"] = one = burst(place, os.path.abspath(options.build), options.rows)
+            print(f"burst: {one['accepted_rows_s']:.0f} chats/s accepted, {one['lag_rows_max']} behind at most, stored "
+                  f"{one['lag_after_s']:.2f} s after the last one; CPU: {one['cpu_s']}")
+        if options.json:
+            with open(options.json, "w") as file:
+                json.dump(results, file)
+    except (Failure, OSError) as failure:
+        sys.exit(f"history: {failure}")
+    finally:
+        place.remove()
+
+
+if __name__ == "__main__":
+    main()
