@@ -11,7 +11,7 @@ override SQL := $(value SQL)
 override NAME := $(value NAME)
 export SQL NAME GATEWAYS
 
-.PHONY: help up build test test-faults test-docker lint fuzz psql audit passwd forget settings clean install-run install-test install-lint install-fuzz
+.PHONY: help up build test test-faults test-docker lint fuzz psql audit passwd forget settings bench clean install-run install-test install-lint install-fuzz install-bench
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test-docker  run docker-compose.yml under another name and test it from outside'
 	@echo 'make lint      formatting and static analysis'
 	@echo 'make fuzz      let each parser meet made-up input for SECONDS=60, as long as you like'
+	@echo 'make bench     measure hubbub, the floor and its peers, some 20 minutes, and write docs/BENCHMARKS.md'
 	@echo 'make settings  write docs/SETTINGS.md from the table in the code'
 	@echo 'make clean     remove the builds; the data in .local stays'
 
@@ -47,6 +48,9 @@ lint: install-lint
 
 fuzz: install-fuzz
 	@exec $(PYTHON) tests/fuzz/run.py --build $(BUILD)-fuzz --seconds $(SECONDS)
+
+bench: install-bench build
+	@exec $(PYTHON) bench/run.py --build $(BUILD)
 
 psql:
 	@exec $(PYTHON) deploy/history.py psql
@@ -75,3 +79,6 @@ install-lint:
 
 install-fuzz:
 	@deploy/install.sh build fuzz
+
+install-bench:
+	@deploy/install.sh build run bench
