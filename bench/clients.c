@@ -60,7 +60,7 @@ static _Noreturn void give_up_on(const struct clients *clients, const struct cli
 
 void client_say(struct client *client, const char *bytes, size_t len)
 {
-    if (client->out_size - client->out_len < len) {
+    if (client->out == NULL || client->out_size - client->out_len < len) {
         client->out_size = 2 * (client->out_len + len);
         client->out = realloc(client->out, client->out_size);
         if (client->out == NULL)
