@@ -105,7 +105,7 @@ static bool tell(const struct room *room, int client)
     for (int i = 0; i < room->spoken; i++) {
         if (room->speakers[i] == client)
             continue;
-        if (room->said[i].iov_base == end)
+        if (count > 0 && room->said[i].iov_base == end)
             parts[count - 1].iov_len += room->said[i].iov_len;
         else
             parts[count++] = room->said[i];
