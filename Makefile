@@ -11,7 +11,7 @@ override SQL := $(value SQL)
 override NAME := $(value NAME)
 export SQL NAME GATEWAYS
 
-.PHONY: help up build test test-faults test-docker lint fuzz instructions psql audit passwd forget settings clean install-run install-test install-lint install-fuzz install-instructions
+.PHONY: help up build test test-faults test-docker lint fuzz instructions bench psql audit passwd forget settings clean install-run install-test install-lint install-fuzz install-instructions install-bench
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint      formatting and static analysis'
 	@echo 'make fuzz      let each parser meet made-up input for SECONDS=60, as long as you like'
 	@echo 'make instructions  count what decoding, encoding and delivering cost; RECORD=1 writes it down'
+	@echo 'make bench     measure hubbub, the floor and its peers, some 20 minutes, and write docs/BENCHMARKS.md'
 	@echo 'make settings  write docs/SETTINGS.md from the table in the code'
 	@echo 'make clean     remove the builds; the data in .local stays'
 
@@ -51,6 +52,9 @@ fuzz: install-fuzz
 
 instructions: install-instructions build
 	@exec $(PYTHON) tests/instructions/run.py --build $(BUILD) $(if $(RECORD),--record)
+
+bench: install-bench build
+	@exec $(PYTHON) bench/run.py --build $(BUILD)
 
 psql:
 	@exec $(PYTHON) deploy/history.py psql
@@ -82,3 +86,6 @@ install-fuzz:
 
 install-instructions:
 	@deploy/install.sh build instructions
+
+install-bench:
+	@deploy/install.sh build run bench

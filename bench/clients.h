@@ -35,7 +35,7 @@ struct clients {
     struct sockaddr_in targets[TARGETS_MAX];
     size_t target_count;
     uint32_t rooms, members;
-    uint32_t joining_max; /* log in at once */
+    size_t joining_max; /* so many are on their way at once */
     /* from here on: clients_join's */
     int epoll;          /* `data.ptr` is the client */
     struct client *all; /* by room, then by member */

@@ -9,7 +9,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,51 +19,38 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define CLIENTS_MAX 65536
+#define ROOMS_MAX 4096
 #define EVENTS_MAX 1024 /* in a turn; no more than IOV_MAX */
 #define READ_MAX 65536  /* of a client in a turn */
 
-struct room {
-    struct room *next, *next_heard;
+static struct room {
     char name[64];
-    int *members; /* their descriptors */
-    size_t count;
-    char *text; /* what was read in this turn */
-    size_t len, size;
-    struct iovec parts[EVENTS_MAX]; /* of it, and who said each: `iov_base` is an offset until all was read */
-    int speakers[EVENTS_MAX];
-    int spoken;
-};
+    int first;                     /* of its members */
+    int spoken;                    /* so often something was said in this turn: */
+    struct iovec said[EVENTS_MAX]; /* what, */
+    int speakers[EVENTS_MAX];      /* and by whom */
+} rooms[ROOMS_MAX], *heard[EVENTS_MAX];
 
-static struct {
+static struct { /* by descriptor; 0 is none, as it is no client's */
     struct room *room;
-    size_t place;        /* in the room's members */
-    unsigned long spoke; /* the turn in which it was last heard */
-} * clients;
-static struct room *rooms, *heard; /* all; those of which something was read in this turn */
-static unsigned long turn;
+    int next, previous; /* members of the room */
+} clients[CLIENTS_MAX];
 
-static void *need(void *memory)
-{
-    if (memory == NULL) {
-        perror("bench-floor");
-        exit(1);
-    }
-    return memory;
-}
+static int heard_count;                  /* rooms in which something was said in this turn */
+static char text[EVENTS_MAX * READ_MAX]; /* what that was */
+static size_t text_len;
 
 static void leave(int client, const char *why)
 {
-    struct room *room = clients[client].room;
+    int next = clients[client].next, previous = clients[client].previous;
 
     if (why != NULL)
         fprintf(stderr, "bench-floor: closed a client: %s\n", why);
-    if (room != NULL) {
-        int last = room->members[--room->count];
-
-        room->members[clients[client].place] = last;
-        clients[last].place = clients[client].place;
-        clients[client].room = NULL;
-    }
+    if (clients[client].room != NULL)
+        *(previous != 0 ? &clients[previous].next : &clients[client].room->first) = next;
+    clients[next].previous = previous;
+    memset(&clients[client], 0, sizeof clients[client]);
     close(client);
 }
 
@@ -73,25 +60,17 @@ static void join(int client)
     ssize_t len = read(client, name, sizeof name - 1);
     struct room *room = rooms;
 
-    if (len <= 0 || name[len - 1] != '\n') {
-        leave(client, len <= 0 ? NULL : "its first segment is not the name of a room");
+    while (room < rooms + ROOMS_MAX - 1 && room->name[0] != '\0' && strcmp(room->name, name) != 0)
+        room++;
+    if (len <= 0 || name[len - 1] != '\n' || write(client, "joined\n", 7) != 7) {
+        leave(client, len <= 0 ? NULL : "it did not begin with the name of a room");
         return;
     }
-    while (room != NULL && strcmp(room->name, name) != 0)
-        room = room->next;
-    if (room == NULL) {
-        room = need(calloc(1, sizeof *room));
-        memcpy(room->name, name, sizeof name);
-        room->next = rooms;
-        rooms = room;
-    }
-    if ((room->count & (room->count - 1)) == 0) /* full: double it */
-        room->members = need(realloc(room->members, sizeof(int) * (room->count * 2 + 1)));
+    memcpy(room->name, name, sizeof name);
     clients[client].room = room;
-    clients[client].place = room->count;
-    room->members[room->count++] = client;
-    if (write(client, "joined\n", 7) != 7)
-        leave(client, "its socket is full");
+    clients[client].next = room->first;
+    clients[room->first].previous = client;
+    room->first = client;
 }
 
 static void hear(int client)
@@ -103,74 +82,64 @@ static void hear(int client)
         join(client);
         return;
     }
-    if (room->size < room->len + READ_MAX) {
-        room->size = 2 * (room->len + READ_MAX);
-        room->text = need(realloc(room->text, room->size));
-    }
-    len = read(client, room->text + room->len, READ_MAX);
+    len = read(client, text + text_len, READ_MAX);
     if (len <= 0) {
         leave(client, NULL);
         return;
     }
-    if (room->spoken == 0) {
-        room->next_heard = heard;
-        heard = room;
-    }
+    if (room->spoken == 0)
+        heard[heard_count++] = room;
     room->speakers[room->spoken] = client;
-    room->parts[room->spoken++] = (struct iovec){(void *)room->len, (size_t)len};
-    room->len += (size_t)len;
-    clients[client].spoke = turn;
+    room->said[room->spoken++] = (struct iovec){text + text_len, (size_t)len};
+    text_len += (size_t)len;
 }
 
-/* All of the turn to those who said nothing in it, to the others all but their own. */
-static ssize_t tell(const struct room *room, int client, size_t *own)
+/* Tells a client what others said, in one write; what lies side by side is one part of it. */
+static bool tell(const struct room *room, int client)
 {
     struct iovec parts[EVENTS_MAX];
+    const char *end = NULL;
+    ssize_t len = 0;
     int count = 0;
 
-    *own = 0;
-    if (clients[client].spoke != turn)
-        return write(client, room->text, room->len);
     for (int i = 0; i < room->spoken; i++) {
         if (room->speakers[i] == client)
-            *own += room->parts[i].iov_len;
+            continue;
+        if (count > 0 && room->said[i].iov_base == end)
+            parts[count - 1].iov_len += room->said[i].iov_len;
         else
-            parts[count++] = room->parts[i];
+            parts[count++] = room->said[i];
+        end = (const char *)room->said[i].iov_base + room->said[i].iov_len;
+        len += (ssize_t)room->said[i].iov_len;
     }
-    return count == 0 ? 0 : writev(client, parts, count);
+    if (count == 1) /* a little cheaper */
+        return write(client, parts[0].iov_base, parts[0].iov_len) == len;
+    return count == 0 || writev(client, parts, count) == len;
 }
 
 static void tell_all(struct room *room)
 {
-    size_t own;
-
-    for (int i = 0; i < room->spoken; i++)
-        room->parts[i].iov_base = room->text + (size_t)room->parts[i].iov_base;
-    for (size_t i = room->count; i-- > 0;) { /* downwards: the last takes the place of one who leaves */
-        int client = room->members[i];
-
-        if (tell(room, client, &own) != (ssize_t)(room->len - own))
+    for (int client = room->first, next; client != 0; client = next) {
+        next = clients[client].next;
+        if (!tell(room, client))
             leave(client, "its socket is full");
     }
     room->spoken = 0;
-    room->len = 0;
 }
 
 static int listen_on(const char *where)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     char host[INET_ADDRSTRLEN] = "";
-    const char *colon = strchr(where, ':');
+    unsigned short port = 0;
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (colon != NULL && colon - where < (ptrdiff_t)sizeof host) {
-        memcpy(host, where, (size_t)(colon - where));
-        address.sin_port = htons((uint16_t)atoi(colon + 1));
-    }
-    if (inet_pton(AF_INET, host, &address.sin_addr) != 1) {
+    if (sscanf(where, "%15[0-9.]:%hu", host, &port) != 2 ||
+        inet_pton(AF_INET, host, &address.sin_addr) != 1) {
         fputs("usage: bench-floor ADDRESS:PORT\n", stderr);
         exit(2);
     }
+    address.sin_port = htons(port);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* those it accepts inherit it */
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 4096) < 0) {
@@ -187,11 +156,10 @@ int main(int argc, char **argv)
     struct rlimit files;
 
     getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
+    files.rlim_cur = files.rlim_max < CLIENTS_MAX ? files.rlim_max : CLIENTS_MAX;
     setrlimit(RLIMIT_NOFILE, &files);
-    clients = need(calloc(files.rlim_cur, sizeof *clients));
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
-    for (turn = 1;; turn++) {
+    for (;;) {
         int ready = epoll_wait(epoll, events, EVENTS_MAX, -1);
 
         for (int i = 0; i < ready; i++) {
@@ -200,10 +168,9 @@ int main(int argc, char **argv)
                 continue;
             }
             event.data.fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-            if (event.data.fd >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
-                leave(event.data.fd, "epoll does not take it");
+            epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event);
         }
-        for (; heard != NULL; heard = heard->next_heard)
-            tell_all(heard);
+        for (text_len = 0; heard_count > 0;)
+            tell_all(heard[--heard_count]);
     }
 }

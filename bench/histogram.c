@@ -1,6 +1,5 @@
 #include "histogram.h"
 
-#include <math.h>
 #include <string.h>
 
 void histogram_clear(struct histogram *histogram)
@@ -36,9 +35,11 @@ static uint64_t highest_of(unsigned bucket)
 
 uint64_t histogram_value(const struct histogram *histogram, double share)
 {
-    uint64_t wanted = (uint64_t)ceil(share * (double)histogram->total), seen = 0;
-    uint64_t value = 0;
+    double exact = share * (double)histogram->total;
+    uint64_t wanted = (uint64_t)exact, seen = 0, value = 0;
 
+    if ((double)wanted < exact)
+        wanted++;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS && seen < wanted; i++) {
         seen += histogram->counts[i];
         value = highest_of(i);

@@ -23,7 +23,6 @@ enum moment { BEFORE, JOINED, END, MOMENTS };
 static const char usage_text[] =
     "usage: bench-load --dialect json|line|irc|nats|raw --connect ADDRESS:PORT[,ADDRESS:PORT...]\n"
     "    --rooms 1 --members 100    so many clients in each room\n"
-    "    --joining 200              so many log in at once\n"
     "    --senders 1                so many of them say something\n"
     "    --bytes 64                 length of a text\n"
     "    --windows 1,8,64           closed loop: a run for each, with so many chats under way in each room\n"
@@ -34,6 +33,7 @@ static const char usage_text[] =
     "    --complete delivered       when a chat makes place in the window for the next one; or `acked` "
     "(json)\n"
     "    --name b                   what the names of clients and rooms begin with\n"
+    "    --joining 200              so many clients connect and join at once\n"
     "    --watch NAME=PID,...       processes whose CPU time and memory are of interest\n";
 
 struct options {
@@ -109,14 +109,14 @@ static void each(struct options *options, char *list, void (*add)(struct options
 static void parse(struct options *options, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"dialect", required_argument, NULL, 'd'},  {"connect", required_argument, NULL, 'c'},
-        {"rooms", required_argument, NULL, 'r'},    {"members", required_argument, NULL, 'm'},
-        {"joining", required_argument, NULL, 'j'},  {"senders", required_argument, NULL, 's'},
-        {"bytes", required_argument, NULL, 'b'},    {"windows", required_argument, NULL, 'w'},
-        {"rate", required_argument, NULL, 'R'},     {"seconds", required_argument, NULL, 't'},
-        {"chats", required_argument, NULL, 'n'},    {"warm-up", required_argument, NULL, 'u'},
-        {"complete", required_argument, NULL, 'C'}, {"name", required_argument, NULL, 'N'},
-        {"watch", required_argument, NULL, 'W'},    {NULL, 0, NULL, 0},
+        {"dialect", required_argument, NULL, 'd'}, {"connect", required_argument, NULL, 'c'},
+        {"rooms", required_argument, NULL, 'r'},   {"members", required_argument, NULL, 'm'},
+        {"senders", required_argument, NULL, 's'}, {"bytes", required_argument, NULL, 'b'},
+        {"windows", required_argument, NULL, 'w'}, {"rate", required_argument, NULL, 'R'},
+        {"seconds", required_argument, NULL, 't'}, {"chats", required_argument, NULL, 'n'},
+        {"warm-up", required_argument, NULL, 'u'}, {"complete", required_argument, NULL, 'C'},
+        {"name", required_argument, NULL, 'N'},    {"watch", required_argument, NULL, 'W'},
+        {"joining", required_argument, NULL, 'j'}, {NULL, 0, NULL, 0},
     };
     struct clients *clients = &options->clients;
     struct run *run = &options->run;
@@ -137,9 +137,6 @@ static void parse(struct options *options, int argc, char **argv)
             break;
         case 'm':
             clients->members = (uint32_t)number(name, optarg, 1, 1000000);
-            break;
-        case 'j':
-            clients->joining_max = (uint32_t)number(name, optarg, 1, 1000000);
             break;
         case 's':
             run->senders = (uint32_t)number(name, optarg, 1, 1000000);
@@ -169,6 +166,9 @@ static void parse(struct options *options, int argc, char **argv)
             break;
         case 'N':
             clients->prefix = optarg;
+            break;
+        case 'j':
+            clients->joining_max = (size_t)number(name, optarg, 1, 1000000);
             break;
         case 'W':
             each(options, optarg, add_watched);
@@ -304,8 +304,11 @@ int main(int argc, char **argv)
         runs[i].window = options.windows[i];
         run_run(&runs[i], &options.clients);
         good = runs[i].missing == 0 && runs[i].strange == 0;
-        if (!good)
+        if (!good) {
+            fprintf(stderr, "bench-load: %llu receptions are missing, %llu are strange\n",
+                    (unsigned long long)runs[i].missing, (unsigned long long)runs[i].strange);
             count = i + 1;
+        }
     }
     look_at_memory(&options, END);
     print_head(&options, join_seconds);

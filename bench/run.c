@@ -33,10 +33,16 @@ struct loop {
     uint64_t start, last;  /* ns: the first chat, the last reception */
     uint64_t said, wanted; /* chats of this part; it ends when as many as wanted were said */
     uint64_t until;        /* ns: or then */
-    uint64_t under_way;
-    uint32_t receptions; /* of each chat */
-    uint64_t unique;     /* differs in each chat, also from those of another run */
+    uint64_t under_way;    /* in all rooms, until all have it */
+    uint64_t waiting;      /* ns: since then something is under way and nothing was received */
+    uint32_t receptions;   /* of each chat */
+    uint64_t unique;       /* differs in each chat, also from those of another run */
 };
+
+static bool stalled(const struct loop *loop, uint64_t now)
+{
+    return loop->under_way > 0 && now >= loop->waiting + ARRIVAL_DEADLINE;
+}
 
 static void get_hungry(struct loop *loop, uint32_t room)
 {
@@ -47,7 +53,7 @@ static void get_hungry(struct loop *loop, uint32_t room)
 }
 
 /* Says a chat in the room; false if it must wait, because too many are under way. */
-static bool say(struct loop *loop, uint32_t number, uint64_t due)
+static bool say(struct loop *loop, uint32_t number, uint64_t due, uint64_t now)
 {
     struct room *room = &loop->rooms[number];
     struct chat *chat = chats_begin(loop->chats, number, room->turn, loop->receptions, due);
@@ -63,7 +69,8 @@ static bool say(struct loop *loop, uint32_t number, uint64_t due)
     if (++room->turn == loop->run->senders)
         room->turn = 0;
     room->under_way++;
-    loop->under_way++;
+    if (loop->under_way++ == 0)
+        loop->waiting = now;
     loop->said++;
     return true;
 }
@@ -79,7 +86,7 @@ static void flush_senders(struct loop *loop, uint32_t room)
 
 static bool ended(const struct loop *loop, uint64_t now)
 {
-    return loop->said >= loop->wanted || now >= loop->until;
+    return loop->said >= loop->wanted || now >= loop->until || stalled(loop, now);
 }
 
 /* Fills the windows of the rooms that have place. */
@@ -90,7 +97,7 @@ static void say_closed(struct loop *loop, uint64_t now)
         struct room *room = &loop->rooms[number];
 
         while (room->under_way < loop->run->window && loop->said < loop->wanted)
-            if (!say(loop, number, now))
+            if (!say(loop, number, now, now))
                 break;
         flush_senders(loop, number);
         if (room->under_way < loop->run->window && loop->said < loop->wanted)
@@ -112,7 +119,7 @@ static void say_scheduled(struct loop *loop, uint64_t now)
     uint32_t rooms = loop->clients->rooms;
 
     while (loop->said < loop->wanted && due_of(loop, loop->said) <= now)
-        if (!say(loop, (uint32_t)(loop->said % rooms), due_of(loop, loop->said)))
+        if (!say(loop, (uint32_t)(loop->said % rooms), due_of(loop, loop->said), now))
             break;
     for (uint64_t i = first; i < loop->said && i < first + rooms; i++)
         flush_senders(loop, (uint32_t)(i % rooms));
@@ -129,7 +136,7 @@ static void receive(struct loop *loop, const struct client *client, uint32_t num
         run->strange++;
         return;
     }
-    loop->last = now;
+    loop->last = loop->waiting = now;
     ack = chat->sender == client->member;
     if (ack) {
         run->acks++;
@@ -181,9 +188,13 @@ static void turn(struct loop *loop, uint64_t then)
 /* When there is something to do even if nothing comes. */
 static uint64_t next_due(const struct loop *loop)
 {
-    uint64_t due = loop->run->window > 0 ? loop->until : due_of(loop, loop->said);
+    uint64_t due = loop->until, scheduled = loop->run->window > 0 ? UINT64_MAX : due_of(loop, loop->said);
 
-    return due < loop->until ? due : loop->until;
+    if (scheduled < due)
+        due = scheduled;
+    if (loop->under_way > 0 && loop->waiting + ARRIVAL_DEADLINE < due)
+        due = loop->waiting + ARRIVAL_DEADLINE;
+    return due;
 }
 
 /* Chats until the time or the count is reached, and all has arrived or will not. */
@@ -205,8 +216,8 @@ static void part(struct loop *loop, double seconds, uint64_t wanted)
             say_scheduled(loop, now);
         turn(loop, next_due(loop));
     }
-    while (loop->under_way > 0 && now_ns() < loop->last + ARRIVAL_DEADLINE)
-        turn(loop, loop->last + ARRIVAL_DEADLINE);
+    for (; loop->under_way > 0 && !stalled(loop, now); now = now_ns())
+        turn(loop, loop->waiting + ARRIVAL_DEADLINE);
 }
 
 static uint64_t now_real(void)

@@ -1,8 +1,8 @@
 #!/bin/sh
 #
-# Installs the Debian packages of the given groups (build run test go lint fuzz instructions engine) that are missing;
-# needs root or sudo only if there are any.  No server of the machine is started or stopped: the packages' own Redis,
-# PostgreSQL and haproxy stay off, and if they were there before they are left alone.
+# Installs the Debian packages of the given groups (build run test go lint fuzz instructions bench
+# engine) that are missing; needs root or sudo only if there are any.  No server of the machine is started or stopped: the packages' own servers stay
+# off, and if they were there before they are left alone.
 #
 set -eu
 
@@ -33,9 +33,11 @@ group_packages() {
     # libFuzzer itself is in libclang-rt-dev, of clang's version whichever that is.
     fuzz) echo clang libclang-rt-dev python3 ;;
     instructions) echo valgrind python3 ;;
+    # The peers that are measured beside hubbub, what drives Redis alone, and what draws.
+    bench) echo ngircd inspircd nats-server redis-tools strace gnuplot-nox ;;
     lint) echo clang clang-format clang-tidy cppcheck python3 ;;
     *)
-        echo "install.sh: no such group: $1 (build run test go lint fuzz instructions engine)" >&2
+        echo "install.sh: no such group: $1 (build run test go lint fuzz instructions bench engine)" >&2
         exit 2
         ;;
     esac
@@ -83,7 +85,7 @@ install_quietly() {
     fi
     rm -f "$log"
     # New on this machine: they shall not start at boot either.
-    for service in redis-server haproxy docker; do
+    for service in redis-server haproxy docker ngircd inspircd nats-server; do
         case " $* " in
         *" $service "* | *" $service.io "*)
             systemctl --quiet disable "$service" >/dev/null 2>&1 ||

@@ -67,7 +67,7 @@ check_settings() {
 }
 
 check_python() {
-    find deploy tests -name '*.py' | while read -r file; do
+    find deploy tests bench -name '*.py' | while read -r file; do
         /usr/bin/python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file" || return 1
     done
 }
