@@ -13,9 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PER_SOURCE                                                                           \
-    20000 /* clients from one address: it has some 28,000 ports for each that it connects to \
-           */
+/*
+ * Clients from one address.  It has 28,000 ports to each that it connects to, but from about half of that on
+ * the kernel searches long for one that is free.
+ */
+#define PER_SOURCE 10000
+
 #define JOIN_DEADLINE UINT64_C(30000000000) /* ns in which nobody joins, and it is given up */
 #define DONE UINT8_MAX                      /* the step of who has joined */
 #define EVENTS_MAX 1024
@@ -103,13 +106,24 @@ size_t client_read(struct clients *clients, struct client *client)
     return len < 0 ? 0 : (size_t)len;
 }
 
-/* Connects the client; the log-in goes out when there is room in its socket, which is when it is connected.
+/*
+ * The address that the client connects from, if it connects within this machine.  Each process has some of
+ * its own, as the ports that an earlier one used are not free for a minute.
  */
+static struct sockaddr_in source_of(const struct clients *clients, const struct client *client)
+{
+    uint32_t process = (uint32_t)getpid() & 0x7fff, number = (uint32_t)(client - clients->all) / PER_SOURCE;
+
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_addr.s_addr = htonl(UINT32_C(0x7f800001) + (process << 8) + number)};
+}
+
+/* Connects the client.  What it says goes out when there is room in its socket: when it is connected. */
 static void client_connect(struct clients *clients, struct client *client)
 {
     const struct sockaddr_in *target =
         &clients->targets[(size_t)(client - clients->all) % clients->target_count];
-    struct sockaddr_in source = {.sin_family = AF_INET};
+    struct sockaddr_in source = source_of(clients, client);
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = client};
     int yes = 1;
 
@@ -120,8 +134,6 @@ static void client_connect(struct clients *clients, struct client *client)
     if (ntohl(target->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET) {
         /* Without a port: it is chosen when it connects, and may be in use to another target. */
         setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
-        source.sin_addr.s_addr =
-            htonl(INADDR_LOOPBACK + (uint32_t)((size_t)(client - clients->all) / PER_SOURCE));
         if (bind(client->fd, (struct sockaddr *)&source, sizeof source) < 0)
             give_up_on(clients, client, strerror(errno));
     }

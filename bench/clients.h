@@ -22,10 +22,10 @@
 struct client {
     int fd;
     uint32_t room, member;
-    uint8_t step; /* of the log-in; STEPS_DONE when it has joined */
+    uint8_t step; /* of the log-in; see clients.c */
     bool writing; /* waits for room in its socket */
     struct carry carry;
-    char *out;
+    char *out; /* what it says and has not written yet */
     size_t out_len, out_size;
 };
 

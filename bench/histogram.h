@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_BITS \
-    40 /* values are less than 2^40: 18 minutes of nanoseconds; larger ones count as that */
+/* Values are less than 2^40, 18 minutes of nanoseconds; larger ones count as the highest. */
+#define HISTOGRAM_BITS 40
 #define HISTOGRAM_PARTS 1024
 #define HISTOGRAM_BUCKETS ((HISTOGRAM_BITS - 9) * HISTOGRAM_PARTS)
 

@@ -160,8 +160,8 @@ static void parse(struct options *options, int argc, char **argv)
             run->warm_up = number(name, optarg, 0, 3600);
             break;
         case 'C':
-            run->acked_complete = run->with_acks = strcmp(optarg, "acked") == 0;
-            if (!run->with_acks && strcmp(optarg, "delivered") != 0)
+            run->acked = strcmp(optarg, "acked") == 0;
+            if (!run->acked && strcmp(optarg, "delivered") != 0)
                 usage();
             break;
         case 'N':
@@ -188,11 +188,11 @@ static void check(struct options *options)
 
     if (clients->speech == NULL || clients->target_count == 0)
         usage();
-    if (run->with_acks && clients->speech->acked_chat == NULL)
+    if (run->acked && clients->speech->acked_chat == NULL)
         give_up("--complete acked: there are no acknowledgements in %s", clients->speech->name);
     if (run->senders > clients->members)
         give_up("--senders %u: there are %u members", run->senders, clients->members);
-    if (clients->members == 1 && !run->with_acks && run->seconds > 0)
+    if (clients->members == 1 && !run->acked && run->seconds > 0)
         give_up("--members 1: nobody would hear a chat");
     if (strchr(clients->prefix, '~') != NULL || strlen(clients->prefix) > 32)
         give_up("--name: at most 32 characters, no ~");

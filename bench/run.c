@@ -19,7 +19,7 @@ struct room {
     size_t places[2];
     uint32_t under_way; /* in the window */
     uint32_t turn;      /* the sender whose turn it is */
-    bool hungry;        /* is in the list of those that have place in their window */
+    bool hungry;        /* is in the loop's list of these */
 };
 
 struct loop {
@@ -27,7 +27,8 @@ struct loop {
     struct clients *clients;
     struct chats *chats;
     struct room *rooms;
-    uint32_t *hungry; /* a list of rooms */
+    uint32_t
+        *hungry; /* rooms with place in their window: from when a chat leaves it until it is full again */
     size_t hungry_count;
     struct epoll_event *events;
     uint64_t start, last;  /* ns: the first chat, the last reception */
@@ -63,7 +64,7 @@ static bool say(struct loop *loop, uint32_t number, uint64_t due, uint64_t now)
         return false;
     number_write(chat->number, room->chat + room->places[0]);
     number_write(chat->number, room->chat + room->places[1]);
-    if (loop->run->with_acks)
+    if (loop->run->acked)
         hex_write(loop->unique++, UNIQUE_LEN, room->chat + room->places[0] + NUMBER_LEN);
     client_say(sender, room->chat, room->len);
     if (++room->turn == loop->run->senders)
@@ -146,7 +147,7 @@ static void receive(struct loop *loop, const struct client *client, uint32_t num
     }
     if (chat->left == 0)
         loop->under_way--;
-    if (run->acked_complete ? ack : chat->left == 0) {
+    if (run->acked ? ack : chat->left == 0) {
         loop->rooms[client->room].under_way--;
         if (run->window > 0)
             get_hungry(loop, client->room);
@@ -230,15 +231,14 @@ static uint64_t now_real(void)
 
 static void create(struct loop *loop, struct run *run, struct clients *clients)
 {
-    size_t most =
-        run->window == 0 || run->acked_complete ? UNDER_WAY_MAX : (size_t)run->window * clients->rooms;
+    size_t most = run->window == 0 || run->acked ? UNDER_WAY_MAX : (size_t)run->window * clients->rooms;
     char name[CLIENT_NAME_MAX];
 
     memset(loop, 0, sizeof *loop);
     loop->run = run;
     loop->clients = clients;
     loop->unique = now_real();
-    loop->receptions = clients->members - 1 + (run->with_acks ? 1 : 0);
+    loop->receptions = clients->members - 1 + (run->acked ? 1 : 0);
     loop->chats = chats_create(clients->members, most);
     loop->rooms = calloc(clients->rooms, sizeof *loop->rooms);
     loop->hungry = calloc(clients->rooms, sizeof *loop->hungry);
@@ -249,7 +249,7 @@ static void create(struct loop *loop, struct run *run, struct clients *clients)
         struct room *room = &loop->rooms[i];
 
         clients_room_name(clients, i, name);
-        room->chat = speech_chat(clients->speech, run->with_acks, name, run->bytes);
+        room->chat = speech_chat(clients->speech, run->acked, name, run->bytes);
         if (room->chat == NULL)
             give_up("no memory");
         room->len = strlen(room->chat);

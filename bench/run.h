@@ -23,6 +23,7 @@
 
 #define WATCHED_MAX 16
 
+/* A process whose use of the machine is of interest. */
 struct watched {
     const char *name;
     pid_t pid;
@@ -37,9 +38,7 @@ struct run {
     double warm_up;     /* seconds */
     uint32_t senders;   /* in each room */
     size_t bytes;
-    bool with_acks;      /* each chat asks to be acknowledged */
-    bool acked_complete; /* a chat makes place for the next one when it was acknowledged, not when all have it
-                          */
+    bool acked; /* chats are acknowledged, and have left the window then, not when all have them */
     const struct watched *watched;
     size_t watched_count;
     /* what came of it */
@@ -51,6 +50,7 @@ struct run {
     struct usage before[WATCHED_MAX], after[WATCHED_MAX]; /* of those watched, around the counted part */
 };
 
+/* Does what is wanted, and writes down what came of it.  The clients have joined, and stay. */
 void run_run(struct run *run, struct clients *clients);
 
 #endif

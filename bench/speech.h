@@ -17,18 +17,16 @@
 #define STEPS_MAX 2
 #define AWAITED_MAX 15 /* bytes; see carry.h */
 
-/* In what is said $n stands for the name of the client, $r for its room, $t for the text and $l for its
- * length. */
+/* $n stands for the client's name, $r for its room's, $t for the text and $l for its length. */
 struct speech {
     const char *name;
     struct {
         const char *say;
         const char *await;  /* this in the answer, and the step is done */
     } steps[STEPS_MAX + 1]; /* up to the first that says nothing */
-    const char *refused; /* this in an answer means that there is no point in going on; NULL: nothing does */
-    const char *chat;    /* says `text` in the room */
-    const char
-        *acked_chat; /* the same; its number comes back to the sender, too; NULL: not in this dialect */
+    const char *refused;    /* this in the answer, and there is no point in going on; NULL: nothing */
+    const char *chat;       /* says the text in the room */
+    const char *acked_chat; /* the same, and its number comes back to the sender; NULL: there is no such */
 };
 
 /* NULL: there is no such dialect. */
