@@ -1,8 +1,8 @@
 #!/bin/sh
 #
-# Installs the Debian packages of the given groups (build run test go lint fuzz instructions bench
-# engine) that are missing; needs root or sudo only if there are any.  No server of the machine is started or stopped: the packages' own servers stay
-# off, and if they were there before they are left alone.
+# Installs the Debian packages of the given groups (build run test go lint fuzz instructions bench engine) that are
+# missing; needs root or sudo only if there are any.  No server of the machine is started or stopped: the packages' own
+# servers stay off, and if they were there before they are left alone.
 #
 set -eu
 
