@@ -1,5 +1,6 @@
 #include "presence.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,7 @@ struct presence *presence_create(struct bus *bus, const struct settings *setting
 
 static void take_out(struct presence *presence, struct call *call)
 {
+    assert(presence->by_serial); /* what is on the list is in the table */
     DL_DELETE(presence->calls, call);
     HASH_DEL(presence->by_serial, call);
     presence->unsent -= !call->sent;

@@ -26,8 +26,8 @@ static void *claim_all(void *argument)
 
         pthread_barrier_wait(gateway->start);
         reply = fcall_with(gateway->context, "claim", 0,
-                           "%s 1 0-0 9999999999999 name%u Name%u %s-%u %s - lobby 0 0 {}", gateway->incarnation,
-                           i, i, gateway->incarnation, i, gateway->key);
+                           "%s 1 0-0 9999999999999 name%u Name%u %s-%u %s - lobby 0 0 {}",
+                           gateway->incarnation, i, i, gateway->incarnation, i, gateway->key);
         if (!reply)
             return gateway; /* the rounds left have no word */
         snprintf(gateway->words[i], sizeof gateway->words[i], "%s",
