@@ -182,7 +182,7 @@ def growth_of_memory(bench):
     """Does a gateway keep anything of a million chats?"""
     bench.restart("hubbub json")
     for step in range(1, 6):
-        result = bench.load("hubbub json", rooms=20, members=5, windows=(64,), chats=200000)
+        result = bench.load("hubbub json", rooms=20, members=2, windows=(64,), chats=200000)
         if result:
             bench.note({"scenario": "growth of memory", "system": "hubbub json", "chats": step * 200000,
                         "resident": result["memory"]["server"]["end"]})
