@@ -521,7 +521,7 @@ def draw(results, directory):
     os.makedirs(directory, exist_ok=True)
     for old in os.listdir(directory):
         os.unlink(os.path.join(directory, old))
-    head = "set terminal svg size 720,420 dynamic font 'sans-serif,13' background rgb 'white'\nset grid\nset key outside bottom center horizontal maxrows 2\n"
+    head = "set terminal svg size 860,420 dynamic font 'sans-serif,13' background rgb 'white'\nset grid\nset key outside right\n"
     for name, script in plots(Results(results)).items():
         path = os.path.join(directory, name + ".svg")
         done = subprocess.run(["gnuplot"], input=f"{head}set output '{path}'\n{script}", text=True, capture_output=True)
