@@ -89,3 +89,4 @@ install-instructions:
 
 install-bench:
 	@deploy/install.sh build run bench
+	@for peer in ngircd inspircd nats-server; do deploy/install.sh $$peer || echo "bench: $$peer will be left out"; done

@@ -26,7 +26,7 @@ sys.dont_write_bytecode = True
 import page  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
 from servers import (OTHER_CORE, ROOT, SERVER_CORE, Failure, Floor, Inspircd, Installation, Nats,  # noqa: E402
-                     Ngircd, on_cores, sockets, wait_for)
+                     Ngircd, Postgres, on_cores, sockets, wait_for)
 from place import STOPPING, Place, Ports, account, die_with_parent, lock, reachable  # noqa: E402
 
 ROUNDS = 5
@@ -34,7 +34,7 @@ LOAD_SECONDS = 180  # only what is broken takes so long
 SETTLE_SECONDS = 60
 FSYNCS = 300
 PEER_CLASSES = {"ngircd": Ngircd, "inspircd": Inspircd, "nats": Nats}
-PACKAGES = ("ngircd", "inspircd", "nats-server", "redis-server", "postgresql", "libevent-2.1-7", "libhiredis0.14",
+PACKAGES = ("ngircd", "inspircd", "nats-server", "redis-server", "libevent-2.1-7", "libhiredis0.14",
             "gcc", "gnuplot-nox")
 
 
@@ -123,9 +123,9 @@ class Bench:
             joining, cores = server.joining, OTHER_CORE
         self.loads += 1
         command = [os.path.join(self.build, "bench/bench-load"), "--dialect", dialect, "--connect", ",".join(addresses),
-                   "--name", f"b{self.loads}-", "--joining", str(joining),
+                   "--joining", str(joining),
                    "--watch", ",".join(f"{name}={server.pid}" for name, server in watched.items())]
-        for name, value in options.items():
+        for name, value in {"name": f"b{self.loads}-", **options}.items():
             command += ["--" + name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
         with on_cores(cores):
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -248,6 +248,7 @@ def machine(place, descriptors):
     with open("/etc/os-release") as file:
         system = re.search(r'^PRETTY_NAME="?([^"\n]*)', file.read(), re.M).group(1)
     versions = {name: first_line(["dpkg-query", "-W", "-f", "${Version}", name]) for name in PACKAGES}
+    versions["PostgreSQL"] = first_line([Postgres.find_programs() + "/postgres", "--version"]).rpartition("PostgreSQL) ")[2]
     commit = first_line(["git", "describe", "--always", "--dirty"])
     return {"cpu": model.group(1) if model else platform.machine(), "cores": len(os.sched_getaffinity(0)),
             "memory_kib": memory, "kernel": platform.release(), "system": system, "commit": commit,

@@ -143,7 +143,7 @@ def watch_turns(bench, hubbub, options):
         with open(output) as file:
             bench.note({"scenario": "turns", "system": "hubbub json", **count_turns(file, hubbub.redis.port)})
     except OSError:
-        bench.fail("turns", "hubbub json", f"strace said nothing: {traced.stderr.strip()[-200:]}")
+        bench.skip("counting writes in a turn", f"strace could not follow the gateway: {traced.stderr.strip()[-200:]}")
 
 
 def count_turns(lines, redis_port):
@@ -182,7 +182,8 @@ def growth_of_memory(bench):
     """Does a gateway keep anything of a million chats?"""
     bench.restart("hubbub json")
     for step in range(1, 6):
-        result = bench.load("hubbub json", rooms=20, members=5, windows=(64,), chats=200000)
+        # The same rooms each time: a gateway keeps a room's newest events for 30 s after the last one has left.
+        result = bench.load("hubbub json", name="steady-", rooms=20, members=2, windows=(64,), chats=200000)
         if result:
             bench.note({"scenario": "growth of memory", "system": "hubbub json", "chats": step * 200000,
                         "resident": result["memory"]["server"]["end"]})
