@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.append(os.path.join(ROOT, "deploy"))
-from place import Failure, Place, Ports, wait_for  # noqa: E402
+from place import STOPPING, Failure, Place, Ports, wait_for  # noqa: E402
 from publish import LANES, Publisher  # noqa: E402
 from services import Postgres, Redis, Store, clean_environment  # noqa: E402
 
@@ -302,7 +303,13 @@ def show(name, one, rows):
     print(f"  {name:<7}{one['rows_s']:>9.0f} rows/s, CPU: {used}", flush=True)
 
 
+def leave(number, frame):
+    raise SystemExit(128 + number)
+
+
 def main():
+    for number in STOPPING:
+        signal.signal(number, leave)  # so that what was started is ended
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=1)

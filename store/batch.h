@@ -14,7 +14,7 @@
 
 #include "part.h"
 
-#define BATCH_MAX 2500
+#define BATCH_MAX 5000
 #define BATCH_MAX_BYTES (8u << 20)
 
 struct batch {
