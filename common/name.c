@@ -41,11 +41,33 @@ static bool is_name(const char *text, int max)
     return chars > 0;
 }
 
+static bool is_capital(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+/* Most names are of ASCII alone, where folding makes letters small.  False: it is not one of those. */
+static bool fold_ascii(const char *given, size_t max, char *folded)
+{
+    size_t len = 0;
+
+    while (is_capital(given[len]) || (given[len] >= 'a' && given[len] <= 'z') ||
+           (given[len] >= '0' && given[len] <= '9') || (given[len] && strchr("_-.", given[len])))
+        len++;
+    if (given[len] || len == 0 || len > max)
+        return false;
+    for (size_t i = 0; i <= len; i++)
+        folded[i] = is_capital(given[i]) ? (char)(given[i] - 'A' + 'a') : given[i];
+    return true;
+}
+
 static bool fold(const char *given, int max, char *folded)
 {
     utf8proc_uint8_t *form;
     bool good;
 
+    if (fold_ascii(given, (size_t)max, folded))
+        return true;
     if (!is_name(given, max))
         return false;
     form = utf8proc_NFKC_Casefold((const utf8proc_uint8_t *)given);

@@ -48,6 +48,24 @@ static void test_names_of_any_script_and_digits_and_three_signs(void **state)
             fail_msg("refused: %s", good[i]);
 }
 
+/* Names of ASCII alone take a way of their own: it must be as strict. */
+static void test_ascii_folds_as_all_of_unicode_does(void **state)
+{
+    for (int c = 1; c < 0x80; c++) {
+        char given[] = {'x', (char)c, 'Y', '\0'};
+        utf8proc_uint8_t *wanted = utf8proc_NFKC_Casefold((const utf8proc_uint8_t *)given);
+        utf8proc_category_t category = utf8proc_category(c);
+
+        assert_non_null(wanted);
+        if (category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
+            category == UTF8PROC_CATEGORY_ND || strchr("_-.", c))
+            assert_folds(given, (const char *)wanted);
+        else
+            assert_false(name_fold(given, folded));
+        free(wanted);
+    }
+}
+
 static void test_composed_and_decomposed_are_one_name(void **state)
 {
     char other[NAME_MAX_BYTES];
@@ -217,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_fold_case),
         cmocka_unit_test(test_names_of_any_script_and_digits_and_three_signs),
+        cmocka_unit_test(test_ascii_folds_as_all_of_unicode_does),
         cmocka_unit_test(test_composed_and_decomposed_are_one_name),
         cmocka_unit_test(test_signs_spaces_controls_and_emoji_are_refused),
         cmocka_unit_test(test_what_is_not_utf8_is_refused),
