@@ -396,7 +396,7 @@ static void take_notice(struct room *room, const char *payload, size_t len)
     struct hub *hub = room->hub;
     char text[SESSION_MAX_BYTES + NAME_MAX_BYTES + 32], *session = text + 1, *ms, *shown;
     struct notice notice = {.joined = *payload == '+', .room = hub_room_name(room)};
-    struct member *lists[] = {room->head, room->behind}, *member;
+    struct member *lists[2], *member;
     uint64_t origin;
 
     if (len >= sizeof text)
@@ -412,7 +412,9 @@ static void take_notice(struct room *room, const char *payload, size_t len)
     notice.name = shown;
     notice.ms = strtoull(ms, NULL, 10);
     origin = hub->ops->serial_of(hub->ctx, session);
-    batch_send(room);
+    batch_send(room); /* with which members may leave */
+    lists[0] = room->head;
+    lists[1] = room->behind;
     hub_encode_begin(hub);
     for (int i = 0; i < 2; i++) {
         DL_FOREACH (lists[i], member) {

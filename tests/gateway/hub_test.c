@@ -184,6 +184,23 @@ static void test_who_leaves_with_an_ack_is_handed_no_more(void **state)
     assert_null(bob->next);
 }
 
+static void test_who_leaves_before_a_notice_is_not_told(void **state)
+{
+    struct person *alice = enter("lobby", .serial = 7), *bob = enter("lobby");
+
+    alice->member->waiting = 1;
+    alice->leaves = true;
+    fake_long_turns = true;
+    fake_say(world.bus, "lobby", 7);
+    fake_notice(world.bus, "lobby", 8);
+    while (fake_deliver(world.bus))
+        continue;
+    assert_string_equal(told(bob), "1 + ");
+    assert_ptr_equal(world.people, bob);
+    hub_end_turn(world.hub);
+    fake_long_turns = false;
+}
+
 static void test_a_notice_comes_behind_what_was_said_before_it(void **state)
 {
     struct person *alice = enter("lobby", .serial = 7);
@@ -426,6 +443,7 @@ int main(void)
         world_test(test_what_comes_in_one_turn_goes_out_together),
         world_test(test_who_stops_reading_in_a_turn_gets_it_all_later),
         world_test(test_who_leaves_with_an_ack_is_handed_no_more),
+        world_test(test_who_leaves_before_a_notice_is_not_told),
         world_test(test_a_notice_comes_behind_what_was_said_before_it),
         world_test(test_who_leaves_before_the_turn_ends_takes_nothing_along),
         world_test(test_what_was_heard_already_is_not_heard_again),
