@@ -89,6 +89,7 @@ def empty_log(hubbub):
 def publish_alone(bench, hubbub, number, calls):
     """redis-benchmark's rate of the publish function, every call with a ref of its own, as an acknowledged chat has."""
     lane, incarnation = 1, f"bench-{number}-{time.time_ns()}"
+    ref = f"{time.time_ns():020x}"  # redis-benchmark draws the same numbers each time: they would be retries
     hubbub.call("FCALL", f"open_link_{revision()}", 1, f"hubbub:{{{lane}}}", incarnation, 1)
     body = ('{"from":"b12-0","session":"g1-5f3a90c2-42","room":"broom-12","text":"~00000001'
             '.the.quick.brown.fox.jumps.over.the.lazy.dog.the.quick.b"}')
@@ -96,7 +97,7 @@ def publish_alone(bench, hubbub, number, calls):
                "-P", str(PUBLISH_PIPELINE), "-n", str(calls), "-r", "2000000000", "--csv",
                "FCALL", f"publish_{revision()}", "1", f"hubbub:{{{lane}}}", incarnation, "1", "__rand_int__", "0-0",
                str(int(time.time() * 1000)), "r:broom-12", f"hubbub:{{{lane}}}:room:broom-12",
-               "5f3a90c25f3a90c25f3a__rand_int__", body]
+               ref + "__rand_int__", body]
     before = log_entries(hubbub)
     cpu = bench.cpu_us(hubbub.redis.pid)
     with on_cores(OTHER_CORE):
