@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -170,12 +171,14 @@ static void hear(struct loop *loop, struct client *client)
 /* Waits until something comes or until `then`, in ns, and takes what came. */
 static void turn(struct loop *loop, uint64_t then)
 {
-    uint64_t now = now_ns(), left = then > now ? then - now : 0;
+    uint64_t now = now_ns(), left = then > now && !loop->run->awake ? then - now : 0;
     struct timespec timeout = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
     int ready = epoll_pwait2(loop->clients->epoll, loop->events, (int)loop->clients->count, &timeout, NULL);
 
     if (ready < 0 && errno != EINTR)
         give_up("epoll: %s", strerror(errno));
+    if (ready == 0 && loop->run->awake)
+        sched_yield(); /* other servers may need this core */
     for (int i = 0; i < ready; i++) {
         struct client *client = loop->events[i].data.ptr;
 

@@ -126,7 +126,8 @@ class Bench:
                    "--joining", str(joining),
                    "--watch", ",".join(f"{name}={server.pid}" for name, server in watched.items())]
         for name, value in {"name": f"b{self.loads}-", **options}.items():
-            command += ["--" + name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+            given = [] if value is True else [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+            command += ["--" + name, *given]
         with on_cores(cores):
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                      text=True, preexec_fn=die_with_parent(signal.SIGKILL))
