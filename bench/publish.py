@@ -79,9 +79,8 @@ class Publisher:
                 raise OSError(f"open_link: {answer!r}")
 
     def target(self, kind, name):
-        """Lane, and the words that name a room or a user: chain and channel."""
-        lane = lane_of(name)
-        return (lane, bulk(f"{kind[0]}:{name}") + bulk(f"hubbub:{{{lane}}}:{kind}:{name}"), quoted(name))
+        """Lane, chain and name of a room or a user."""
+        return (lane_of(name), bulk(f"{kind[0]}:{name}"), quoted(name))
 
     def call(self, *words):
         """Sends a command alone; what came first of its answer, which is short."""
@@ -90,21 +89,21 @@ class Publisher:
 
     def commands(self, n):
         """The bytes of n publishes."""
-        dice, heads = self.dice, [b"*13\r\n" + bulk("FCALL") + bulk(f"publish_{REVISION}") + bulk(1) +
+        dice, heads = self.dice, [b"*12\r\n" + bulk("FCALL") + bulk(f"publish_{REVISION}") + bulk(1) +
                                   bulk(f"hubbub:{{{lane}}}") + bulk(self.incarnation) + bulk(1) for lane in range(LANES)]
         tail = bulk("0-0") + bulk(int(time.time() * 1000))
         out = []
         for room, text, (head, session) in zip(dice.choices(self.rooms, self.shares, k=n),
                                                dice.choices(self.texts, k=n), dice.choices(self.senders, k=n)):
             if dice.random() < DIRECTS:
-                lane, names, _, to, whom = dice.choice(self.inboxes)
+                lane, chain, _, to, whom = dice.choice(self.inboxes)
                 body = head + b',"by":"%s","to":%s,"for":"%s","text":%s}' % (session, to, whom, text)
             else:
-                lane, names, name = room
+                lane, chain, name = room
                 body = head + b',"room":%s,"text":%s}' % (name, text)
             self.seqs[lane] = seq = self.seqs[lane] + 1
             out.append(b"%s$%d\r\n%d\r\n%s%s$0\r\n\r\n$%d\r\n%s\r\n" %
-                       (heads[lane], len(str(seq)), seq, tail, names, len(body), body))
+                       (heads[lane], len(str(seq)), seq, tail, chain, len(body), body))
         return b"".join(out)
 
     def take_answers(self):

@@ -97,8 +97,7 @@ def publish_alone(bench, hubbub, number, calls):
     command = ["redis-benchmark", "-p", str(hubbub.redis.port), "-c", str(PUBLISH_CONNECTIONS),
                "-P", str(PUBLISH_PIPELINE), "-n", str(calls), "-r", "2000000000", "--csv",
                "FCALL", f"publish_{revision()}", "1", f"hubbub:{{{lane}}}", incarnation, "1", "__rand_int__", "0-0",
-               str(int(time.time() * 1000)), "r:broom-12", f"hubbub:{{{lane}}}:room:broom-12",
-               ref + "__rand_int__", body]
+               str(int(time.time() * 1000)), "r:broom-12", ref + "__rand_int__", body]
     before = log_entries(hubbub)
     cpu = bench.cpu_us(hubbub.redis.pid)
     with on_cores(OTHER_CORE):

@@ -1,4 +1,4 @@
-#!lua name=hubbub_3
+#!lua name=hubbub_4
 --
 -- functions: what must happen in Redis in one step.  docs/FUNCTIONS.md lists keys, arguments and answers.
 --
@@ -10,7 +10,7 @@
 -- The answer is an array whose first element is a word.
 --
 
-local REVISION = '3'
+local REVISION = '4'
 local KEY_VERSION = '1'
 local SEQ_MAX = 16383
 local SENT_SLOTS = 4096
@@ -165,11 +165,16 @@ end
 
 -- The log -----------------------------------------------------------------------------------------------------------
 
--- publish(incarnation, link, seq, seen, clock, chain, channel, ref digest or "", body)
+-- The channel of a chain ("r:ROOM" or "u:USER") of the lane.
+local function chain_channel(P, chain)
+  return P .. (string.sub(chain, 1, 1) == 'r' and ':room:' or ':user:') .. string.sub(chain, 3)
+end
+
+-- publish(incarnation, link, seq, seen, clock, chain, ref digest or "", body)
 -- OK, id, prev | AGAIN, id | CLOCK | CLOSED | FENCED
 local function publish(keys, args)
   local P, incarnation, link, seq = keys[1], args[1], args[2], args[3]
-  local seen, clock, chain, channel, ref, body = args[4], args[5], args[6], args[7], args[8], args[9]
+  local seen, clock, chain, ref, body = args[4], args[5], args[6], args[7], args[8]
   local refused = refusal(P, incarnation, link)
   if refused then
     return refused
@@ -195,7 +200,7 @@ local function publish(keys, args)
   if ref ~= '' then
     redis.call('SET', P .. ':ref:' .. ref, id, 'EX', REF_SECONDS)
   end
-  redis.call('PUBLISH', channel, id .. ' ' .. prev .. ' ' .. body)
+  redis.call('PUBLISH', chain_channel(P, chain), id .. ' ' .. prev .. ' ' .. body)
   return answer('OK', id, prev)
 end
 

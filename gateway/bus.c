@@ -766,8 +766,8 @@ static void on_published(void *owner, uint64_t token, const struct redisReply *r
     }
 }
 
-bool bus_publish(struct bus *bus, unsigned lane_number, const char *chain, const char *channel,
-                 const char *digest, const char *body, uint64_t token)
+bool bus_publish(struct bus *bus, unsigned lane_number, const char *chain, const char *digest,
+                 const char *body, uint64_t token)
 {
     struct lane *lane = &bus->lanes[lane_number];
     char seq[24], seen[ID_TEXT_MAX], clock[24];
@@ -781,7 +781,6 @@ bool bus_publish(struct bus *bus, unsigned lane_number, const char *chain, const
                           seen,
                           clock,
                           chain,
-                          channel,
                           digest,
                           body};
 
@@ -794,7 +793,7 @@ bool bus_publish(struct bus *bus, unsigned lane_number, const char *chain, const
     snprintf(seq, sizeof seq, "%llu", (unsigned long long)lane->seq);
     snprintf(clock, sizeof clock, "%llu", (unsigned long long)clock_ms());
     id_to_stream(lane->seen, seen);
-    send_command(lane->server->commands, on_published, lane->seq * LANES + lane_number, 13, argv);
+    send_command(lane->server->commands, on_published, lane->seq * LANES + lane_number, 12, argv);
     return true;
 }
 

@@ -98,8 +98,8 @@ void bus_saw(struct bus *bus, event_id id);
  * Publishes `body` as the next event of `chain`; ops->published follows.  `digest` is that of the client's
  * ref, or "". False: the lane is not up, nothing was done.
  */
-bool bus_publish(struct bus *bus, unsigned lane, const char *chain, const char *channel, const char *digest,
-                 const char *body, uint64_t token);
+bool bus_publish(struct bus *bus, unsigned lane, const char *chain, const char *digest, const char *body,
+                 uint64_t token);
 
 /* The answer to bus_find_ref: the id that was given to what had the ref, 0 if there was nothing.  `known` is
  * false if that is not to be had. */

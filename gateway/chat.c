@@ -100,15 +100,12 @@ static void publish(struct session *session, struct draft *draft)
 {
     struct sessions *sessions = session->sessions;
     struct chat *chat = draft->chat;
-    char channel[CHANNEL_MAX_BYTES];
 
     draft->chat = NULL;
     HASH_ADD(hh, sessions->chats, token, sizeof chat->token, chat);
     DL_APPEND(session->chats, chat);
     session->n_chats++;
-    chain_channel(draft->chain, channel);
-    if (!bus_publish(sessions->bus, draft->lane, draft->chain, channel, draft->digest, draft->body,
-                     chat->token))
+    if (!bus_publish(sessions->bus, draft->lane, draft->chain, draft->digest, draft->body, chat->token))
         chat_published(chat, false, 0);
     draft_destroy(draft);
 }

@@ -108,7 +108,7 @@ static void test_closed_comes_before_fenced(void **state)
 {
     expect("1", command("DEL hubbub:{0}:open"));
     expect("CLOSED", fcall("beat", 0, "g3-c 9"));
-    expect("CLOSED", fcall("publish", 0, "g3-c 9 1 0-0 0 r:r c %s {}", ""));
+    expect("CLOSED", fcall("publish", 0, "g3-c 9 1 0-0 0 r:r %s {}", ""));
     expect("CLOSED", claim(.incarnation = "g3-c"));
     expect("CLOSED", enter(.incarnation = "g3-c"));
     expect("CLOSED", leave(.incarnation = "g3-c"));
@@ -148,7 +148,7 @@ static void test_nothing_changes_behind_the_fence(void **state)
     expect_word("FENCED", fcall("open_link", 0, "g1-a 0"));
     expect_word("FENCED", fcall("open_link", 0, "g3-c 2"));
     expect("FENCED", fcall("beat", 0, "g1-a 2"));
-    expect("FENCED", fcall("publish", 0, "g1-a 2 1 0-0 0 r:r c ref {}"));
+    expect("FENCED", fcall("publish", 0, "g1-a 2 1 0-0 0 r:r ref {}"));
     expect("FENCED", claim(.link = "2", .name = "bob", .session = "g1-a-2"));
     expect("FENCED", enter(.link = "2", .room = "dev"));
     expect("FENCED", leave(.link = "2"));

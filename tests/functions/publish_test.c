@@ -10,7 +10,7 @@
 
 static redisReply *publish_seen(const char *seen)
 {
-    return fcall("publish", 2, "g1-a 1 1 %s %s r:r c %s {}", seen, text("%" PRIu64, redis_clock()), "");
+    return fcall("publish", 2, "g1-a 1 1 %s %s r:r %s {}", seen, text("%" PRIu64, redis_clock()), "");
 }
 
 static uint64_t ms_of(const char *id)
@@ -91,7 +91,7 @@ static void test_no_id_is_taken_from_a_clock_far_ahead(void **state)
 {
     char *before = dataset();
 
-    expect("CLOCK", fcall("publish", 2, "g1-a 1 1 0-0 %s r:r c ref {}",
+    expect("CLOCK", fcall("publish", 2, "g1-a 1 1 0-0 %s r:r ref {}",
                           text("%" PRIu64, redis_clock() - ELEVEN_MINUTES)));
     char *after = dataset();
     assert_string_equal(before, after);
@@ -102,13 +102,13 @@ static void test_no_id_is_taken_from_a_clock_far_ahead(void **state)
 
 static void test_a_clock_nine_minutes_ahead_will_do(void **state)
 {
-    expect_word(
-        "OK", fcall("publish", 2, "g1-a 1 1 0-0 %s r:r c ref {}", text("%" PRIu64, redis_clock() - 540000)));
+    expect_word("OK",
+                fcall("publish", 2, "g1-a 1 1 0-0 %s r:r ref {}", text("%" PRIu64, redis_clock() - 540000)));
 }
 
 static void test_a_clock_far_behind_will_do(void **state)
 {
-    expect_word("OK", fcall("publish", 2, "g1-a 1 1 0-0 %s r:r c ref {}",
+    expect_word("OK", fcall("publish", 2, "g1-a 1 1 0-0 %s r:r ref {}",
                             text("%" PRIu64, redis_clock() + ELEVEN_MINUTES)));
 }
 
@@ -136,7 +136,7 @@ static void test_a_known_ref_is_answered_though_the_clock_is_far_ahead(void **st
 {
     const char *id = element_of(say(2, 1, "r", "d1", "{}"), 1);
 
-    expect(text("AGAIN %s", id), fcall("publish", 2, "g1-a 1 2 0-0 1 r:r c d1 {}"));
+    expect(text("AGAIN %s", id), fcall("publish", 2, "g1-a 1 2 0-0 1 r:r d1 {}"));
 }
 
 static void test_a_ref_is_known_to_other_gateways(void **state)
@@ -144,7 +144,7 @@ static void test_a_ref_is_known_to_other_gateways(void **state)
     const char *id = element_of(say(2, 1, "r", "d1", "{}"), 1);
 
     expect(text("AGAIN %s", id),
-           fcall("publish", 2, "g2-b 1 1 0-0 %s r:r c d1 {}", text("%" PRIu64, redis_clock())));
+           fcall("publish", 2, "g2-b 1 1 0-0 %s r:r d1 {}", text("%" PRIu64, redis_clock())));
 }
 
 static void test_a_ref_is_kept_ten_minutes(void **state)
@@ -170,7 +170,7 @@ static void test_sent_keeps_the_last_4096(void **state)
 
     for (unsigned seq = 1; seq <= 4100; seq++)
         redisAppendCommand(redis,
-                           "FCALL publish_" FUNCTIONS_REVISION " 1 hubbub:{2} g1-a 1 %u 0-0 %s r:r c %s {}",
+                           "FCALL publish_" FUNCTIONS_REVISION " 1 hubbub:{2} g1-a 1 %u 0-0 %s r:r %s {}",
                            seq, clock, "");
     for (unsigned seq = 1; seq <= 4100; seq++) {
         assert_int_equal(redisGetReply(redis, (void **)&reply), REDIS_OK);
@@ -196,10 +196,9 @@ static void test_ids_of_both_gateways_grow_in_one_order(void **state)
     const char *last = FLOOR;
 
     for (unsigned seq = 1; seq <= 200; seq++) {
-        const char *id =
-            element_of(fcall("publish", 2, "%s 1 %u 0-0 %s r:r c %s {}", seq % 2 ? "g1-a" : "g2-b", seq,
-                             text("%" PRIu64, redis_clock()), ""),
-                       1);
+        const char *id = element_of(fcall("publish", 2, "%s 1 %u 0-0 %s r:r %s {}", seq % 2 ? "g1-a" : "g2-b",
+                                          seq, text("%" PRIu64, redis_clock()), ""),
+                                    1);
         assert_true(compare_ids(id, last) > 0);
         last = id;
     }

@@ -109,7 +109,7 @@ static void test_an_abandoned_links_publishes_do_not_arrive_behind_the_new_one(v
 
     for (unsigned seq = 1; seq <= PUBLISHES; seq++)
         redisAppendCommand(
-            old, "FCALL publish_" FUNCTIONS_REVISION " 1 hubbub:{0} g1-a 1 %u 0-0 9999999999999 r:r c %s {}",
+            old, "FCALL publish_" FUNCTIONS_REVISION " 1 hubbub:{0} g1-a 1 %u 0-0 9999999999999 r:r %s {}",
             seq, "");
     for (int done = 0; !done;)
         assert_int_equal(redisBufferWrite(old, &done), REDIS_OK);

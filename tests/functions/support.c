@@ -347,6 +347,6 @@ redisReply *release_by(struct who who)
 
 redisReply *say(unsigned lane, unsigned seq, const char *room, const char *ref, const char *body)
 {
-    return fcall("publish", lane, "g1-a 1 %u 0-0 %s %s %s %s %s", seq, text("%" PRIu64, redis_clock()),
-                 text("r:%s", room), text("hubbub:{%u}:room:%s", lane, room), ref, body);
+    return fcall("publish", lane, "g1-a 1 %u 0-0 %s %s %s %s", seq, text("%" PRIu64, redis_clock()),
+                 text("r:%s", room), ref, body);
 }

@@ -151,13 +151,12 @@ void loop_start(void)
 
 bool publish(const char *room, uint64_t token)
 {
-    char chain[80], channel[80];
+    char chain[80];
     char *body = event_body("alice", "g1-a-1", room, "hello");
     bool done;
 
     snprintf(chain, sizeof chain, "r:%s", room);
-    snprintf(channel, sizeof channel, "hubbub:{%u}:room:%s", lane_of(room), room);
-    done = bus_publish(loop.bus, lane_of(room), chain, channel, "", body, token);
+    done = bus_publish(loop.bus, lane_of(room), chain, "", body, token);
     free(body);
     return done;
 }

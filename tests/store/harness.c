@@ -402,9 +402,8 @@ void publish(const char *sender, const char *text)
     snprintf(body, sizeof body,
              "{\"from\":\"%s\",\"session\":\"t1-00000000-1\",\"room\":\"lobby\",\"text\":\"%s\"}", sender,
              text);
-    redisReply *reply =
-        redis("FCALL %s 1 hubbub:{6} t1-00000000 1 %s 0-0 %s r:lobby hubbub:{6}:room:lobby %s %s",
-              FUNCTION("publish"), seq, clock, "", body);
+    redisReply *reply = redis("FCALL %s 1 hubbub:{6} t1-00000000 1 %s 0-0 %s r:lobby %s %s",
+                              FUNCTION("publish"), seq, clock, "", body);
     if (reply->type != REDIS_REPLY_ARRAY || strcmp(reply->element[0]->str, "OK") != 0)
         give_up("publish was refused");
     freeReplyObject(reply);
