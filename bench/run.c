@@ -177,8 +177,6 @@ static void turn(struct loop *loop, uint64_t then)
 
     if (ready < 0 && errno != EINTR)
         give_up("epoll: %s", strerror(errno));
-    if (ready == 0 && loop->run->awake)
-        sched_yield(); /* other servers may need this core */
     for (int i = 0; i < ready; i++) {
         struct client *client = loop->events[i].data.ptr;
 
@@ -285,6 +283,8 @@ void run_run(struct run *run, struct clients *clients)
 {
     struct loop loop;
 
+    if (run->awake) /* whoever else needs this core has it at once */
+        sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
     prctl(PR_SET_TIMERSLACK, 1UL); /* a schedule is kept to the microsecond, not to 50 of them */
     create(&loop, run, clients);
     part(&loop, run->warm_up, 0);

@@ -79,6 +79,15 @@ def test_a_peer_that_is_better_is_named():
     assert verdict(results, "fan-out, hubbub json: CPU per delivery in rooms").verdict == "**not reached**"
 
 
+def test_what_is_good_as_far_as_it_was_measured_is_not_reached():
+    floor, own = fan_out("floor", 1, 1), fan_out("hubbub json", 1, 1)
+    results = made_up(floor + own + fan_out("ngircd", 2, 1, sizes=(100, 1000)))
+    assert verdict(results, "fan-out, hubbub json: CPU per delivery in rooms").verdict == "not measured"
+    assert verdict(results, "fan-out, hubbub json: CPU per delivery (slope)").verdict == "reached"
+    results = made_up(floor + [record for record in own if record["window"] != 64])
+    assert verdict(results, "fan-out, hubbub json: CPU per delivery (slope)").verdict == "not measured"
+
+
 def test_what_was_not_measured_is_not_reached():
     results = made_up([])
     assert {one.reached for one in verdicts(results).values()} == {None}
