@@ -13,6 +13,8 @@ from servers import LANES, OTHER_CORE, Failure, on_cores, revision, wait_for
 WINDOWS = (1, 8, 64)
 FAN_OUT = ("floor", "hubbub line", "hubbub json")
 PEERS = ("ngircd", "inspircd", "nats")
+# With texts as long as what hubbub sends for a text of 64 bytes: how much of its cost are these bytes?
+LONGER_FLOORS = (("floor, line's bytes", 76), ("floor, json's bytes", 184))
 MEMBERS = (10, 100, 1000, 5000)
 PEER_MEMBERS = (100, 1000)
 LATENCY_SENDERS = (1, 10)
@@ -51,6 +53,9 @@ def fan_out(bench, number):
     for members in MEMBERS:
         for system in FAN_OUT + (PEERS if members in PEER_MEMBERS else ()):
             measure(bench, "fan-out", system, {}, members=members, windows=WINDOWS, seconds=0.5, awake=True)
+        for label, size in LONGER_FLOORS:
+            measure(bench, "fan-out", "floor", {"system": label}, members=members, windows=WINDOWS, seconds=0.5, bytes=size,
+                    awake=True)
     for system in FAN_OUT + PEERS:  # some servers take few requests of one client in a turn
         measure(bench, "senders", system, {}, members=100, senders=10, windows=WINDOWS[-1:], seconds=0.5, awake=True)
 
