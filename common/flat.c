@@ -1,6 +1,9 @@
 #include "flat.h"
 
+#include <ctype.h>
 #include <string.h>
+
+#include <utf8proc.h>
 
 #include "name.h"
 
@@ -141,8 +144,42 @@ static bool take(const char **at, const char *end, char c)
     return true;
 }
 
+/* Reads four hex digits.  0: they are none, or NUL's. */
+static utf8proc_int32_t read_unit(const char *at, const char *end)
+{
+    utf8proc_int32_t unit = 0;
+
+    for (int i = 0; i < 4; i++, at++) {
+        if (at == end || !isxdigit((unsigned char)*at))
+            return 0;
+        unit = unit * 16 + (*at <= '9' ? *at - '0' : (*at | 0x20) - 'a' + 10);
+    }
+    return unit;
+}
+
+/* Reads what stands behind "\u": one unit of UTF-16, or two with another "\u" between.  Returns how many
+ * bytes it takes; 0: it is no character. */
+static size_t read_unicode(const char *at, const char *end, utf8proc_int32_t *c)
+{
+    utf8proc_int32_t second;
+
+    *c = read_unit(at, end);
+    if (*c < 0xd800 || *c > 0xdfff)
+        return *c ? 4 : 0;
+    if (*c > 0xdbff || end - at < 6 || at[4] != '\\' || at[5] != 'u')
+        return 0;
+    second = read_unit(at + 6, end);
+    if (second < 0xdc00 || second > 0xdfff)
+        return 0;
+    *c = 0x10000 + ((*c - 0xd800) << 10) + (second - 0xdc00);
+    return 10;
+}
+
 static bool read_string(const char **at, const char *end, struct flat_string *string)
 {
+    utf8proc_int32_t meant;
+    size_t n;
+
     if (!take(at, end, '"'))
         return false;
     *string = (struct flat_string){.at = *at};
@@ -155,8 +192,17 @@ static bool read_string(const char **at, const char *end, struct flat_string *st
             return true;
         }
         string->escaped = true;
-        if (*c != '\\' || ++c == end || !meaning_of(*c))
+        if (*c != '\\' || ++c == end)
             return false;
+        if (*c == 'u') {
+            n = read_unicode(c + 1, end, &meant);
+            if (n == 0)
+                return false;
+            string->unicode = true;
+            c += n;
+        } else if (!meaning_of(*c)) {
+            return false;
+        }
     }
     return false;
 }
@@ -171,8 +217,8 @@ size_t flat_read(const char *bytes, size_t len, struct flat_pair pairs[FLAT_MEMB
     do {
         struct flat_pair *pair = &pairs[*n];
 
-        if (*n == FLAT_MEMBERS_MAX || !read_string(&at, end, &pair->key) || !take(&at, end, ':') ||
-            !read_string(&at, end, &pair->value))
+        if (*n == FLAT_MEMBERS_MAX || !read_string(&at, end, &pair->key) || pair->key.unicode ||
+            !take(&at, end, ':') || !read_string(&at, end, &pair->value))
             return 0;
         (*n)++;
     } while (take(&at, end, ','));
@@ -194,8 +240,18 @@ char *flat_copy(const struct flat_string *string, char *to)
     if (!string->escaped) {
         to = mempcpy(to, string->at, string->len);
     } else {
-        for (const char *at = string->at; at < end; at++)
-            *to++ = *at == '\\' ? meaning_of(*++at) : *at;
+        for (const char *at = string->at; at < end; at++) {
+            utf8proc_int32_t c;
+
+            if (*at != '\\') {
+                *to++ = *at;
+            } else if (*++at != 'u') {
+                *to++ = meaning_of(*at);
+            } else {
+                at += read_unicode(at + 1, end, &c);
+                to += utf8proc_encode_char(c, (utf8proc_uint8_t *)to);
+            }
+        }
     }
     *to++ = '\0';
     return to;

@@ -5,7 +5,7 @@
  * flat: JSON objects that hold strings alone, like {"from":"Alice","text":"hi"}.
  *
  * Nearly all that is said is such an object, on its way in, in Redis and on its way out.  A library for JSON
- * makes a tree of it, with a hash table, and takes seven to eleven times as many instructions.  What is not
+ * makes a tree of it, with a hash table, and takes many times as many instructions.  What is not
  * flat is left to the library.
  */
 
@@ -31,7 +31,8 @@ char *flat_write(const struct flat_member *members, size_t n, char *to);
 struct flat_string {
     const char *at; /* NULL: there is none */
     size_t len;     /* what it stands for is not longer */
-    bool escaped;   /* there are escapes in it */
+    bool escaped;   /* there are escapes in it, */
+    bool unicode;   /* also \uXXXX */
 };
 
 struct flat_pair {
@@ -41,7 +42,7 @@ struct flat_pair {
 /*
  * Reads the object that `bytes` begin with: returns how many bytes it takes, and sets *n to how many pairs it
  * has.  0: it is no flat object of 1 to FLAT_MEMBERS_MAX members, or not all of it is there, or there is
- * something in it for the library (\u1234).  What is read is JSON, and UTF-8 without NUL.
+ * something in it for the library (a key with \uXXXX).  What is read is JSON, and UTF-8 without NUL.
  */
 size_t flat_read(const char *bytes, size_t len, struct flat_pair pairs[FLAT_MEMBERS_MAX], size_t *n);
 

@@ -109,6 +109,16 @@ static void test_simple_escapes_are_undone(void **state)
     free(value);
 }
 
+static void test_escapes_of_unicode_are_undone(void **state)
+{
+    static const char object[] = "{\"\":\"\\u0041\\u00e9\\u20AC\\ud83d\\uDE00\\uffff.\"}";
+    char *value = value_of(object, sizeof object - 1);
+
+    assert_non_null(value);
+    assert_string_equal(value, "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xef\xbf\xbf.");
+    free(value);
+}
+
 static void test_what_is_not_flat_is_left_to_the_library(void **state)
 {
     static const char *const others[] = {"",
@@ -122,7 +132,14 @@ static void test_what_is_not_flat_is_left_to_the_library(void **state)
                                          "{\"a\":[]}",
                                          "{\"a\":true}",
                                          "{\"a\":null}",
-                                         "{\"a\":\"\\u0041\"}",
+                                         "{\"\\u0041\":\"a\"}",
+                                         "{\"a\":\"\\u0000\"}",
+                                         "{\"a\":\"\\u004\"}",
+                                         "{\"a\":\"\\u00g1\"}",
+                                         "{\"a\":\"\\ud83d\"}",
+                                         "{\"a\":\"\\ud83d\\n\"}",
+                                         "{\"a\":\"\\ud83d\\u0041\"}",
+                                         "{\"a\":\"\\ude00\\ud83d\"}",
                                          "{\"a\"}",
                                          "{a:\"b\"}",
                                          "{\"a\":\"b\",}",
@@ -146,7 +163,7 @@ static void test_what_is_not_flat_is_left_to_the_library(void **state)
 
 static void test_what_has_not_come_whole_is_not_read(void **state)
 {
-    static const char object[] = "{\"type\":\"chat\",\"data\":\"\\\\\"}";
+    static const char object[] = "{\"type\":\"chat\",\"data\":\"\\\\\\ud83d\\ude00\"}";
     struct flat_pair pairs[FLAT_MEMBERS_MAX];
     size_t n;
 
@@ -182,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_members_are_written_in_order_but_those_without_a_value),
         cmocka_unit_test(test_an_object_is_read_with_white_space_and_without_what_follows),
         cmocka_unit_test(test_simple_escapes_are_undone),
+        cmocka_unit_test(test_escapes_of_unicode_are_undone),
         cmocka_unit_test(test_what_is_not_flat_is_left_to_the_library),
         cmocka_unit_test(test_what_has_not_come_whole_is_not_read),
         cmocka_unit_test(test_eight_members_are_read_and_nine_are_not),
