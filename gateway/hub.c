@@ -259,7 +259,7 @@ static void batch_add(struct room *room, struct event *event)
     }
     batch->origins[batch->count] = hub->ops->serial_of(hub->ctx, event->session);
     batch->events[batch->count++] = event_hold(event);
-    batch->size += event->size;
+    batch->size += event->size + text_lines(event->text) * (strlen(event->from) + LINE_PREFIX_BYTES);
 }
 
 static void batch_destroy(struct batch *batch)

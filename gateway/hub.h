@@ -50,7 +50,7 @@ struct member {
 struct hub_ops {
     /* Hands bytes to a member's session. */
     void (*send)(void *owner, const void *data, size_t len);
-    /* The same, but the bytes stay where they are until the next call of hub_end_turn. */
+    /* The same, but the bytes stay where they are until conns_end_turn behind the next hub_end_turn. */
     void (*lend)(void *owner, const void *data, size_t len);
     /* True if the session may be handed more now; if not, hub_resume is to be called when it may. */
     bool (*ready)(void *owner);

@@ -302,9 +302,9 @@ static void run(struct gateway *gateway)
         hub_end_turn(gateway->hub);
         more = conns_end_turn(gateway->conns);
         sessions_end_turn(&gateway->sessions);
-        bus_end_turn(gateway->bus);
         if (gateway->stage != RUNNING)
             drain_further(gateway);
+        bus_end_turn(gateway->bus);
     }
 }
 

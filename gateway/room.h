@@ -48,6 +48,7 @@ struct fill {
 
 #define BATCH_EVENTS 128 /* half a ring, which must still have them for those who are not ready */
 #define BATCH_BYTES (64 * 1024)
+#define LINE_PREFIX_BYTES 16 /* and the name: dialects may put them before each line of a text */
 
 /* The events of a batch in one dialect, one behind the other. */
 struct encoding {
@@ -64,7 +65,7 @@ struct encoding {
 struct batch {
     struct room *room; /* NULL: it went out */
     struct batch *prev, *next;
-    size_t count, size; /* size: as of a queue */
+    size_t count, size; /* size: about what will be sent */
     struct event *events[BATCH_EVENTS];
     uint64_t origins[BATCH_EVENTS];           /* number of the session here that said it, or 0 */
     struct encoding *encodings[DIALECTS_MAX]; /* NULL: not needed so far */

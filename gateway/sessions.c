@@ -293,10 +293,14 @@ static void on_gone(void *owner)
 static void on_drained(void *owner)
 {
     struct session *session = owner;
-    struct member *member;
+    struct member *member, *next;
 
-    DL_FOREACH2(session->members, member, own_next)
-    hub_resume(member);
+    DL_FOREACH_SAFE2(session->members, member, next, own_next)
+    {
+        hub_resume(member);
+        if (!session->members) /* its last chat was acknowledged, and with that it has left all its rooms */
+            break;
+    }
     if (session->inbox)
         hub_resume(session->inbox);
     inbox_go_on(session);

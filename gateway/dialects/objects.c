@@ -308,7 +308,7 @@ void objects_put_flat(struct evbuffer *out, const struct flat_member *members, s
     struct evbuffer_iovec space;
 
     if (evbuffer_reserve_space(out, (ev_ssize_t)size, &space, 1) < 1)
-        return;
+        abort(); /* who is sent nothing would count as told */
     *flat_write(members, n, space.iov_base) = '\n';
     space.iov_len = size;
     evbuffer_commit_space(out, &space, 1);

@@ -165,6 +165,31 @@ static void test_who_stops_reading_in_a_turn_gets_it_all_later(void **state)
     assert_string_equal(told(alice), "129 130 131 ");
 }
 
+static void test_texts_of_many_lines_go_out_before_they_are_much(void **state)
+{
+    struct person *alice = enter("lobby");
+    char name[101], text[512] = "a", live[800], ids[2][ID_TEXT_MAX];
+    event_id prev = alice->start;
+
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    for (int i = 1; i < 100; i++)
+        strcat(text, "\\na");
+    fake_long_turns = true;
+    for (unsigned n = 1; n <= 40; n++) {
+        event_id id = prev + ((event_id)1 << 20);
+
+        snprintf(live, sizeof live,
+                 "%s %s {\"from\":\"%s\",\"session\":\"g-1\",\"room\":\"lobby\",\"text\":\"%s\"}",
+                 id_to_stream(id, ids[0]), id_to_stream(prev, ids[1]), name, text);
+        hub_message(world.hub, "hubbub:{0}:room:lobby", live, strlen(live));
+        prev = id;
+    }
+    fake_long_turns = false;
+    assert_true(alice->sends >= 40 * 100 * 100 / BATCH_BYTES - 1); /* the name alone, before each line */
+    hub_end_turn(world.hub);
+}
+
 static void test_who_leaves_with_an_ack_is_handed_no_more(void **state)
 {
     struct person *alice = enter("lobby", .serial = 7), *bob = enter("lobby");
@@ -442,6 +467,7 @@ int main(void)
         world_test(test_an_event_is_encoded_once_for_each_dialect),
         world_test(test_what_comes_in_one_turn_goes_out_together),
         world_test(test_who_stops_reading_in_a_turn_gets_it_all_later),
+        world_test(test_texts_of_many_lines_go_out_before_they_are_much),
         world_test(test_who_leaves_with_an_ack_is_handed_no_more),
         world_test(test_who_leaves_before_a_notice_is_not_told),
         world_test(test_a_notice_comes_behind_what_was_said_before_it),
