@@ -1,7 +1,6 @@
 #include "run.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -171,7 +170,7 @@ static void hear(struct loop *loop, struct client *client)
 /* Waits until something comes or until `then`, in ns, and takes what came. */
 static void turn(struct loop *loop, uint64_t then)
 {
-    uint64_t now = now_ns(), left = then > now && !loop->run->awake ? then - now : 0;
+    uint64_t now = now_ns(), left = then > now ? then - now : 0;
     struct timespec timeout = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
     int ready = epoll_pwait2(loop->clients->epoll, loop->events, (int)loop->clients->count, &timeout, NULL);
 
@@ -283,8 +282,6 @@ void run_run(struct run *run, struct clients *clients)
 {
     struct loop loop;
 
-    if (run->awake) /* whoever else needs this core has it at once */
-        sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
     prctl(PR_SET_TIMERSLACK, 1UL); /* a schedule is kept to the microsecond, not to 50 of them */
     create(&loop, run, clients);
     part(&loop, run->warm_up, 0);

@@ -38,7 +38,6 @@ struct run {
     double warm_up;     /* seconds */
     uint32_t senders;   /* in each room */
     size_t bytes;
-    bool awake; /* does not sleep while it waits, so that no server pays for waking it */
     bool acked; /* chats are acknowledged, and have left the window then, not when all have them */
     const struct watched *watched;
     size_t watched_count;

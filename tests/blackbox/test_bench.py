@@ -141,8 +141,7 @@ def test_many_rooms_and_senders_with_long_texts(floor):
 
 
 def test_the_shortest_text(floor):
-    told = load("raw", floor[0], "--members", "3", "--windows", "16", "--bytes", "9", "--chats", "5000", "--warm-up", "0",
-                "--awake")
+    told = load("raw", floor[0], "--members", "3", "--windows", "16", "--bytes", "9", "--chats", "5000", "--warm-up", "0")
     check(told, 1, 3)
 
 
