@@ -37,7 +37,11 @@ struct chats *chats_create(size_t members, size_t count)
         chats_destroy(chats);
         return NULL;
     }
-    chats_clear(chats);
+    chats->free_count = chats->count;
+    for (uint32_t i = 0; i < chats->count; i++) {
+        slot_at(chats, i)->number = i;
+        chats->free_slots[i] = chats->count - 1 - i;
+    }
     return chats;
 }
 
@@ -48,19 +52,6 @@ void chats_destroy(struct chats *chats)
     free(chats->slots);
     free(chats->free_slots);
     free(chats);
-}
-
-void chats_clear(struct chats *chats)
-{
-    chats->free_count = chats->count;
-    for (uint32_t i = 0; i < chats->count; i++) {
-        struct chat *chat = slot_at(chats, i);
-
-        if (chat->number == 0)
-            chat->number = i;
-        chat->left = 0;
-        chats->free_slots[i] = chats->count - 1 - i;
-    }
 }
 
 struct chat *chats_begin(struct chats *chats, uint32_t room, uint32_t sender, uint32_t left, uint64_t due)

@@ -41,7 +41,4 @@ struct chat *chats_receive(struct chats *chats, uint32_t number, uint32_t room, 
 /* How many receptions those under way lack. */
 uint64_t chats_lacking(const struct chats *chats);
 
-/* Forgets all that are under way. */
-void chats_clear(struct chats *chats);
-
 #endif

@@ -262,9 +262,8 @@ static void print_memory(const struct options *options)
     for (size_t i = 0; i < options->run.watched_count; i++) {
         printf("%s\"%s\":{", i == 0 ? "" : ",", options->watched[i].name);
         for (int moment = BEFORE; moment < MOMENTS; moment++)
-            printf("\"%s\":%llu,\"pss_%s\":%llu,\"written_%s\":%llu%s", moments[moment],
+            printf("\"%s\":%llu,\"written_%s\":%llu%s", moments[moment],
                    (unsigned long long)options->memory[i][moment].rss, moments[moment],
-                   (unsigned long long)options->memory[i][moment].pss, moments[moment],
                    (unsigned long long)options->memory[i][moment].written, moment + 1 < MOMENTS ? "," : "}");
     }
     printf("}");

@@ -58,7 +58,6 @@ bool proc_memory(pid_t pid, struct memory *memory)
     char text[8192];
 
     return slurp(pid, "status", text, sizeof text) && number_after(text, "VmRSS:", &memory->rss) &&
-           slurp(pid, "smaps_rollup", text, sizeof text) && number_after(text, "\nPss:", &memory->pss) &&
            slurp(pid, "io", text, sizeof text) && number_after(text, "wchar: ", &memory->written);
 }
 

@@ -16,8 +16,8 @@ struct usage {
 };
 
 struct memory {
-    uint64_t rss, pss; /* KiB */
-    uint64_t written;  /* bytes, in all its calls of write and writev so far */
+    uint64_t rss;     /* KiB */
+    uint64_t written; /* bytes, in all its calls of write and writev so far */
 };
 
 /* False: there is no such process, or it is not ours to look at. */
