@@ -19,7 +19,9 @@ WORDS = ("the a to of and is it in that we you for on was with as but have not t
          "tomorrow morning really maybe thanks great yes no ok lunch coffee server again broken fixed review merge branch "
          "release meeting grüße naïve 日本 – \"quoted\" back\\slash http://example.org/a/b?c=d :-)").split()
 
-with open(os.path.join(ROOT, "common/functions.lua")) as lua:
+# The revision of the Redis functions stands in their names.
+FUNCTIONS = os.path.join(ROOT, "common/functions.lua")
+with open(FUNCTIONS) as lua:
     REVISION = re.search(r"name=hubbub_(\d+)", lua.readline()).group(1)
 
 

@@ -25,9 +25,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import page  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
-from servers import (OTHER_CORE, ROOT, SERVER_CORE, Failure, Floor, Inspircd, Installation, Nats,  # noqa: E402
+from servers import (CORES, OTHER_CORE, ROOT, SERVER_CORE, Failure, Floor, Inspircd, Installation, Nats,  # noqa: E402
                      Ngircd, Postgres, on_cores, sockets, wait_for)
-from place import STOPPING, Place, Ports, account, die_with_parent, lock, reachable  # noqa: E402
+from place import Place, Ports, account, die_with_parent, ignore_signals, leave_on_signals, lock, reachable  # noqa: E402
 
 ROUNDS = 5
 LOAD_SECONDS = 180  # only what is broken takes so long
@@ -251,7 +251,7 @@ def machine(place, descriptors):
     versions = {name: first_line(["dpkg-query", "-W", "-f", "${Version}", name]) for name in PACKAGES}
     versions["PostgreSQL"] = first_line([Postgres.find_programs() + "/postgres", "--version"]).rpartition("PostgreSQL) ")[2]
     commit = first_line(["git", "describe", "--always", "--dirty"])
-    return {"cpu": model.group(1) if model else platform.machine(), "cores": len(os.sched_getaffinity(0)),
+    return {"cpu": model.group(1) if model else platform.machine(), "cores": len(CORES),
             "memory_kib": memory, "kernel": platform.release(), "system": system, "commit": commit,
             "versions": {name: version for name, version in versions.items() if version},
             "file_system": file_system(place.path), "fsync_us": fsync_us(place.path), "descriptors": descriptors,
@@ -311,16 +311,11 @@ def arguments():
     return options
 
 
-def leave(number, frame):
-    raise SystemExit(128 + number)
-
-
 def main():
     options = arguments()
-    for number in STOPPING:
-        signal.signal(number, leave)
-    if not {SERVER_CORE, OTHER_CORE} <= os.sched_getaffinity(0):
-        raise Failure(f"cores {SERVER_CORE} and {OTHER_CORE} are needed: one for the server, one for the load")
+    leave_on_signals()
+    if len(CORES) < 2:
+        raise Failure("two cores are needed: one for the server, one for the load")
     whole = not options.only and options.rounds == ROUNDS
     directory = os.path.join(options.build, "bench")
     os.makedirs(directory, exist_ok=True)
@@ -339,8 +334,7 @@ def main():
                 json.dump(results, file, indent=1)
             os.rename(path + ".new", path)
     finally:
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         bench.stop()
         ports.close()
         shutil.rmtree(place.path, ignore_errors=True)

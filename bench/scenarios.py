@@ -8,7 +8,9 @@ import os
 import re
 import time
 
-from servers import LANES, OTHER_CORE, Failure, on_cores, revision, wait_for
+import storing
+from publish import LANES, REVISION
+from servers import OTHER_CORE, Failure, on_cores, wait_for
 
 WINDOWS = (1, 8, 64)
 FAN_OUT = ("floor", "hubbub line", "hubbub json")
@@ -82,7 +84,7 @@ def latency(bench, number):
                           "rooms": 1, "members": 100, "senders": 1}, run))
 
 
-# Accepting: rooms of one member each; Redis has core 0 for itself, and who drives it core 1. --------------------------
+# Accepting: rooms of one member each; Redis has a core for itself, who drives it the other. --------------------------
 
 def log_entries(hubbub):
     return sum(int(hubbub.call("XLEN", f"hubbub:{{{lane}}}:log")[1:]) for lane in range(LANES))
@@ -91,19 +93,19 @@ def log_entries(hubbub):
 def empty_log(hubbub):
     """Takes everything out of the log, which has no store here."""
     for lane in range(LANES):
-        hubbub.call("FCALL", f"trim_{revision()}", 1, f"hubbub:{{{lane}}}", f"{int(time.time() * 1000) + 3600000}-0")
+        hubbub.call("FCALL", f"trim_{REVISION}", 1, f"hubbub:{{{lane}}}", f"{int(time.time() * 1000) + 3600000}-0")
 
 
 def publish_alone(bench, hubbub, number, calls):
     """redis-benchmark's rate of the publish function, every call with a ref of its own, as an acknowledged chat has."""
     lane, incarnation = 1, f"bench-{number}-{time.time_ns()}"
     ref = f"{time.time_ns():020x}"  # redis-benchmark draws the same numbers each time: they would be retries
-    hubbub.call("FCALL", f"open_link_{revision()}", 1, f"hubbub:{{{lane}}}", incarnation, 1)
+    hubbub.call("FCALL", f"open_link_{REVISION}", 1, f"hubbub:{{{lane}}}", incarnation, 1)
     body = ('{"from":"b12-0","session":"g1-5f3a90c2-42","room":"broom-12","text":"~00000001'
             '.the.quick.brown.fox.jumps.over.the.lazy.dog.the.quick.b"}')
     command = ["redis-benchmark", "-p", str(hubbub.redis.port), "-c", str(PUBLISH_CONNECTIONS),
                "-P", str(PUBLISH_PIPELINE), "-n", str(calls), "-r", "2000000000", "--csv",
-               "FCALL", f"publish_{revision()}", "1", f"hubbub:{{{lane}}}", incarnation, "1", "__rand_int__", "0-0",
+               "FCALL", f"publish_{REVISION}", "1", f"hubbub:{{{lane}}}", incarnation, "1", "__rand_int__", "0-0",
                str(int(time.time() * 1000)), "r:broom-12", ref + "__rand_int__", body]
     before = log_entries(hubbub)
     cpu = bench.cpu_us(hubbub.redis.pid)
@@ -241,17 +243,12 @@ def growth(bench, number):
 
 
 def history(bench, number):
-    """The store against COPY and against one row a commit, and how far it is behind a burst.  Nothing is pinned here."""
-    try:
-        import history as module
-    except ImportError:
-        bench.skip("history", "bench/history.py is not there")
-        return
+    """The store against COPY and against one row a commit, and after a burst.  Nothing is pinned here."""
     if number <= HISTORY_ROUNDS:
         bench.note({"scenario": "history", "system": "store",
-                    **module.measure(bench.place, bench.build, rows=HISTORY_ROWS, seed=number)})
+                    **storing.measure(bench.place, bench.build, rows=HISTORY_ROWS, seed=number)})
     if number == 1:
-        bench.note({"scenario": "burst", "system": "store", **module.burst(bench.place, bench.build, rows=BURST_ROWS)})
+        bench.note({"scenario": "burst", "system": "store", **storing.burst(bench.place, bench.build, rows=BURST_ROWS)})
 
 
 SCENARIOS = {"fan-out": fan_out, "crowd": crowd, "latency": latency, "accepting": accepting, "storm": storm,

@@ -1,27 +1,25 @@
 """servers: hubbub, the floor and the peers as the benchmarks run them.
 
-The server under test has core 0; load, Redis, PostgreSQL and the store share core 1, so that what they cost is not
-taken for the server's.  Each server is started once, on a port of its own, and is idle while another is measured.
+The server under test has a core for itself; load, Redis, PostgreSQL and the store share another, so that what they cost
+is not taken for the server's.  Each server is started once, on a port of its own, and is idle while another is measured.
 """
 
 import contextlib
 import os
-import re
 import shutil
-import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, ".."))
-sys.path.append(os.path.join(ROOT, "deploy"))  # behind our own: both have a history.py
+sys.path.append(os.path.join(ROOT, "deploy"))
 from place import Failure, account, wait_for  # noqa: E402
+from publish import FUNCTIONS, LANES, REVISION  # noqa: E402
 from services import Gateway, Postgres, Redis, Server, Store, connects  # noqa: E402
 
-SERVER_CORE, OTHER_CORE = 0, 1
-LANES = 8
+CORES = sorted(os.sched_getaffinity(0))  # that we may use; run.py needs two
+SERVER_CORE, OTHER_CORE = (CORES * 2)[:2]
 KEY_VERSION = "1"
-FUNCTIONS = os.path.join(ROOT, "common/functions.lua")
 
 
 @contextlib.contextmanager
@@ -33,12 +31,6 @@ def on_cores(cores):
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def revision():
-    """The revision of the Redis functions, which stands in their names."""
-    with open(FUNCTIONS) as lua:
-        return re.search(r"name=hubbub_(\d+)", lua.readline()).group(1)
 
 
 def sockets(pid):
@@ -231,7 +223,7 @@ class Installation:
         with open(FUNCTIONS) as lua:
             self.call("FUNCTION", "LOAD", lua.read())
         for lane in range(LANES):
-            self.call("FCALL", f"open_{revision()}", 1, f"hubbub:{{{lane}}}", f"{int(time.time() * 1000)}-0", KEY_VERSION)
+            self.call("FCALL", f"open_{REVISION}", 1, f"hubbub:{{{lane}}}", f"{int(time.time() * 1000)}-0", KEY_VERSION)
 
     def call(self, *words):
         """One command to Redis; an error is a Failure."""

@@ -36,6 +36,22 @@ def wait_for(condition, seconds, what):
         time.sleep(0.02)
 
 
+def leave(number, frame):
+    raise SystemExit(128 + number)
+
+
+def leave_on_signals():
+    """Who asks us to end makes us leave through every `finally`, where what was started is ended."""
+    for number in STOPPING:
+        signal.signal(number, leave)
+
+
+def ignore_signals():
+    """Nobody interrupts us from here on: we are ending."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def account(*names):
     """The first of these accounts that exists, if we are root; None means: as oneself."""
     if os.geteuid() != 0:

@@ -15,7 +15,7 @@ import sys
 import time
 
 from local import PEOPLES_GATEWAYS, ROOT, Local
-from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, lock, taken, wait_for
+from place import LIBC, PR_SET_PDEATHSIG, STOPPING, Failure, ignore_signals, lock, taken, wait_for
 from services import Gateway, Haproxy, Postgres, Redis, Store, inside
 
 OURS = ("HUBBUB_GATEWAY", "HUBBUB_LISTEN", "HUBBUB_HTTP_LISTEN", "HUBBUB_STORE_LISTEN", "HUBBUB_STORE_URL",
@@ -39,11 +39,6 @@ def say(text):
 
 def stop_by_signal(number, frame):
     raise Stop
-
-
-def ignore_signals():
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def caller_settings():

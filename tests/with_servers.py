@@ -19,14 +19,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../deploy"))
-from place import STOPPING, Failure, Ports, die_with_parent, temporary_place  # noqa: E402
+from place import Failure, Ports, die_with_parent, ignore_signals, leave_on_signals, temporary_place  # noqa: E402
 from services import Postgres, Redis  # noqa: E402
 
 LOG_LINES = 60
-
-
-def leave(number, frame):
-    raise SystemExit(128 + number)
 
 
 def note_pid(place, server):
@@ -92,8 +88,7 @@ def main():
     if not command:
         parser.error("which command?")
 
-    for number in STOPPING:
-        signal.signal(number, leave)
+    leave_on_signals()
     ports, servers, place, status = Ports(), [], None, 1
     try:
         place = temporary_place()
@@ -101,8 +96,7 @@ def main():
     except (Failure, OSError) as failure:
         print(f"with_servers: {failure}", file=sys.stderr)
     finally:
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         if status != 0:
             show_logs(servers)
         for server in reversed(servers):

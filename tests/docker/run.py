@@ -16,13 +16,9 @@ import xml.etree.ElementTree
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, "../.."))
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
-from place import STOPPING, Failure, die_with_parent, lock  # noqa: E402
+from place import Failure, die_with_parent, ignore_signals, leave_on_signals, lock  # noqa: E402
 
 from engine import PROJECT, Engine, remove_project, say  # noqa: E402
-
-
-def stop(number, frame):
-    raise SystemExit(128 + number)
 
 
 def run_in_session(command, **how):
@@ -65,8 +61,7 @@ def test(arguments):
 
 
 def main():
-    for number in STOPPING:
-        signal.signal(number, stop)
+    leave_on_signals()
     started, status, engine, ready, held = time.monotonic(), 1, Engine(), False, None
     try:
         held = lock(tempfile.gettempdir(), f"{PROJECT}-{os.geteuid()}.lock")  # the project's name is one
@@ -77,8 +72,7 @@ def main():
     except Failure as failure:
         print(f"test-docker: {failure}", file=sys.stderr)
     finally:
-        for number in STOPPING:
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         try:
             if ready:
                 remove_project(PROJECT)  # if the tests were ended before they could

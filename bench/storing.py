@@ -1,31 +1,29 @@
 #!/usr/bin/python3
 """How fast the store stores: against binary COPY of the same rows, and against one row a commit.
 
-    history.py [--rows N] [--rounds N] [--burst] [--build DIRECTORY] [--json FILE]
+    storing.py [--rows N] [--rounds N] [--burst] [--build DIRECTORY] [--json FILE]
 
 measure() fills a Redis with chats while no store runs, lets a store of its own store them in an empty history, then
-copies the rows that came out into another empty history of the same PostgreSQL.  burst() sends chats as fast as the
-publish function takes them while the store runs, and tells how far behind it was.  Both begin from nothing and end
-what they start.  Nothing is pinned: store, Redis and PostgreSQL share the machine's cores, as does psql with PostgreSQL
+copies the rows that came out into another empty history of the same PostgreSQL.  burst() does the first of these, and
+tells what was stored when.  Both begin from nothing and end what they start.  Nothing is pinned: store, Redis and PostgreSQL share the machine's cores, as does psql with PostgreSQL
 while it copies.  The place must be on a disk, or commits cost nothing.
 """
 
 import argparse
+import bisect
 import json
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.append(os.path.join(ROOT, "deploy"))
-from place import STOPPING, Failure, Place, Ports, wait_for  # noqa: E402
+from place import Failure, Place, Ports, ignore_signals, leave_on_signals, wait_for  # noqa: E402
 from publish import LANES, Publisher  # noqa: E402
 from services import Postgres, Redis, Store, clean_environment  # noqa: E402
 
@@ -126,13 +124,16 @@ def positions(psql):
     return [int(one) for one in psql.ask("SELECT string_agg(position::text, ' ' ORDER BY lane) FROM cursors").split()]
 
 
-def wait_stored(psql, tops, pause=0.01):
-    """Returns when every cursor has reached the id of its lane in `tops`."""
+def wait_stored(psql, tops, began):
+    """Returns when every cursor has reached the id of its lane in `tops`; where they were until then, by the seconds."""
+    samples = []
+
     def reached():
-        time.sleep(pause)
-        return all(position >= top for position, top in zip(positions(psql), tops))
+        samples.append((time.monotonic() - began, positions(psql)))
+        return all(position >= top for position, top in zip(samples[-1][1], tops))
 
     wait_for(reached, STORE_SECONDS, "everything is stored")
+    return samples
 
 
 def check(servers, rows):
@@ -157,12 +158,13 @@ def fill(servers, rows, seed):
 
 
 def store_rows(servers, rows, tops):
+    """What it takes a store to store what is there, and where its cursors were meanwhile."""
     psql = Psql(servers.postgres)
     try:
         servers.settle()
         meter, began = Meter(redis=servers.redis, postgres=servers.postgres), time.monotonic()
         servers.store.start(wait=False)
-        wait_stored(psql, tops)
+        samples = wait_stored(psql, tops, began)
         seconds = time.monotonic() - began
         used = {**meter.read(), "store": round(cpu(servers.store.pid), 2)}
         with open(f"/proc/{servers.store.pid}/status") as file:
@@ -170,7 +172,7 @@ def store_rows(servers, rows, tops):
     finally:
         psql.close()
     servers.store.stop()
-    return {"rows_s": rows / seconds, "seconds": seconds, "cpu_s": used, "store_peak_kib": peak}
+    return {"rows_s": rows / seconds, "seconds": seconds, "cpu_s": used, "store_peak_kib": peak}, samples
 
 
 def renew(servers):
@@ -222,7 +224,7 @@ def measure(place, build=os.path.join(ROOT, "build"), rows=1_000_000, seed=1):
     """
     with Servers(place, build) as servers:
         tops = fill(servers, rows, seed)
-        stored = store_rows(servers, rows, tops)
+        stored, _ = store_rows(servers, rows, tops)
         digest = check(servers, rows)
         renew(servers)
         single = single_rows(servers, SINGLE_ROWS)
@@ -235,66 +237,26 @@ def measure(place, build=os.path.join(ROOT, "build"), rows=1_000_000, seed=1):
 
 
 def burst(place, build=os.path.join(ROOT, "build"), rows=1_000_000, seed=1):
-    """Sends chats as fast as Redis accepts them while the store stores; how far behind it was, and for how long.
+    """How long a store takes that comes to `rows` chats which nobody has stored: the lag that a burst leaves.
 
-    series: [seconds since the first chat, chats accepted until then, chats stored until then], exact by the ids.
+    The burst is in Redis before the store starts, so how fast the chats could be made does not matter.  series: [seconds
+    since the start of the store, chats stored until then], exact by the ids.
     """
     with Servers(place, build) as servers:
-        servers.store.start()
-        servers.settle()
-        publisher, psql = Publisher(servers.redis.port, seed), Psql(servers.postgres)
-        meter = Meter(redis=servers.redis, postgres=servers.postgres, store=servers.store)
-        samples, over = [], threading.Event()
-
-        def sample():
-            while not over.wait(0.05):
-                samples.append((time.time(), positions(psql)))
-
-        watcher = threading.Thread(target=sample)
-        try:
-            began = time.time()
-            watcher.start()
-            publisher.publish(rows)
-            accepted = time.time()
-            over.set()
-            watcher.join()
-            tops = publisher.tops()
-
-            def reached():
-                samples.append((time.time(), positions(psql)))
-                time.sleep(0.01)
-                return all(position >= top for position, top in zip(samples[-1][1], tops))
-
-            wait_for(reached, STORE_SECONDS, "everything is stored")
-            used = meter.read()
-        finally:
-            over.set()
-            publisher.close()
-            psql.close()
+        stored, samples = store_rows(servers, rows, fill(servers, rows, seed))
         check(servers, rows)
-        series = curve(servers, samples, began)
-    return {"rows": rows, "accepted_rows_s": rows / (accepted - began), "cpu_s": used, "series": series,
-            "lag_rows_max": max(accepted - stored for _, accepted, stored in series),
-            "lag_after_s": samples[-1][0] - accepted}
+        series = curve(servers, samples)
+    return {"rows": rows, "lag_s": stored["seconds"], "store": stored, "series": series}
 
 
-def curve(servers, samples, began):
-    """Of each sample (time, cursors): seconds, and how many ids were given and stored by then."""
-    counts = [line.split("|") for line in servers.postgres.query(
-        "SELECT id >> 20, (id >> 14) & 63, count(*) FROM messages GROUP BY 1, 2 ORDER BY 1").split("\n")]
-    found, given, stored, next_given, next_stored = [], 0, 0, 0, [0] * LANES
-    lanes = [[] for _ in range(LANES)]
-    for ms, lane, count in counts:
-        lanes[int(lane)].append((int(ms), int(count)))
-    for when, cursors in samples:
-        while next_given < len(counts) and int(counts[next_given][0]) <= when * 1000:
-            given += int(counts[next_given][2])
-            next_given += 1
-        for lane, position in enumerate(cursors):
-            while next_stored[lane] < len(lanes[lane]) and lanes[lane][next_stored[lane]][0] <= position >> 20:
-                stored += lanes[lane][next_stored[lane]][1]
-                next_stored[lane] += 1
-        found.append((round(when - began, 3), given, stored))
+def curve(servers, samples):
+    """Of each sample (seconds, cursors): seconds, and how many ids the cursors had passed."""
+    lanes, found = [[] for _ in range(LANES)], []
+    for line in servers.postgres.query("SELECT (id >> 14) & 63, id FROM messages ORDER BY id").split("\n"):
+        lane, number = line.split("|")
+        lanes[int(lane)].append(int(number))
+    for seconds, cursors in samples:
+        found.append((round(seconds, 3), sum(bisect.bisect_right(ids, cursor) for ids, cursor in zip(lanes, cursors))))
     return found
 
 
@@ -303,13 +265,8 @@ def show(name, one, rows):
     print(f"  {name:<7}{one['rows_s']:>9.0f} rows/s, CPU: {used}", flush=True)
 
 
-def leave(number, frame):
-    raise SystemExit(128 + number)
-
-
 def main():
-    for number in STOPPING:
-        signal.signal(number, leave)  # so that what was started is ended
+    leave_on_signals()
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=1)
@@ -331,14 +288,14 @@ def main():
             print(f"store / {other}: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
         if options.burst:
             results["burst"] = one = burst(place, os.path.abspath(options.build), options.rows)
-            print(f"burst: {one['accepted_rows_s']:.0f} chats/s accepted, {one['lag_rows_max']} behind at most, stored "
-                  f"{one['lag_after_s']:.2f} s after the last one; CPU: {one['cpu_s']}")
+            print(f"burst: {one['rows']} chats are stored after {one['lag_s']:.2f} s; CPU: {one['store']['cpu_s']}")
         if options.json:
             with open(options.json, "w") as file:
                 json.dump(results, file)
     except (Failure, OSError) as failure:
-        sys.exit(f"history: {failure}")
+        sys.exit(f"storing: {failure}")
     finally:
+        ignore_signals()
         place.remove()
 
 
