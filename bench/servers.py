@@ -137,7 +137,9 @@ class Inspircd(Peer):
 <log method="file" type="* -USERINPUT -USEROUTPUT" level="default" target="{self.directory}/inspircd.log">
 <whowas groupsize="0" maxgroups="0" maxkeep="1s">
 """
-        return [self.find_program(), "--nofork", "--config=" + self.place.write("inspircd.conf", config, self.owner)]
+        # A copy: Debian's profile for AppArmor is of /usr/sbin/inspircd, and forbids it any other place for its files.
+        program = shutil.copy(self.find_program(), os.path.join(self.directory, "inspircd"))
+        return [program, "--nofork", "--config=" + self.place.write("inspircd.conf", config, self.owner)]
 
 
 class Nats(Peer):
