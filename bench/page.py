@@ -12,6 +12,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PICTURE = re.compile(r"!\[.*\]\(benchmarks/(.*)\.svg\)$")
@@ -535,15 +536,28 @@ def plots(results):
 
 
 def draw(results, directory):
+    """Draws all plots; only then what was in the directory gives way to them."""
     os.makedirs(directory, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=directory) as beside:
+        drawn = draw_beside(results, beside)
+        for name in drawn:
+            os.rename(os.path.join(beside, name), os.path.join(directory, name))
     for old in os.listdir(directory):
-        os.unlink(os.path.join(directory, old))
+        if old.endswith(".svg") and old not in drawn:
+            os.unlink(os.path.join(directory, old))
+
+
+def draw_beside(results, directory):
+    """Draws all plots into an empty directory; returns their names."""
+    drawn = []
     head = "set terminal svg size 860,420 dynamic font 'sans-serif,13' background rgb 'white'\nset grid\nset key outside right\n"
     for name, script in plots(Results(results)).items():
         path = os.path.join(directory, name + ".svg")
         done = subprocess.run(["gnuplot"], input=f"{head}set output '{path}'\n{script}", text=True, capture_output=True)
         if done.returncode != 0:
             raise OSError(f"gnuplot, {name}: {done.stderr.strip()}")
+        drawn.append(name + ".svg")
+    return drawn
 
 
 def write(results, docs):

@@ -129,10 +129,37 @@ def test_turns_are_counted_from_what_strace_tells():
     assert scenarios.count_turns(said, 6379) == {"turns": 2, "redis_writes": 3, "most_in_a_turn": 2}
 
 
-@pytest.mark.skipif(not shutil.which("gnuplot"), reason="gnuplot is not installed")
+def needs_gnuplot():
+    """In CI, which installs it, it must be there: what is always skipped tests nothing."""
+    if not shutil.which("gnuplot"):
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no gnuplot here: deploy/install.sh bench")
+
+
+def a_burst(rows):
+    return {"scenario": "burst", "system": "store", "round": 1, "rows": rows, "lag_s": 2.04,
+            "series": [(0.0, 0), (1.0, rows // 2), (2.04, rows)]}
+
+
+def test_the_lag_after_a_burst_is_told():
+    history = [{"scenario": "history", "system": "store", "round": number, "store_rows_s": 90000, "copy_rows_s": 150000,
+                "single_rows_s": 4000} for number in ROUNDS]
+    text = page.render("{{history}}\n\n![a burst](benchmarks/history.svg)\n", made_up(history + [a_burst(1000000)]))
+    assert "1,000,000 chats" in text and "2.0 s later" in text and "benchmarks/history.svg" in text
+
+
+def test_old_plots_stay_until_there_are_new_ones(tmp_path, monkeypatch):
+    (tmp_path / "old.svg").write_text("of the last run")
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no gnuplot
+    with pytest.raises(OSError):
+        page.draw(made_up(fan_out("floor", 1, 1)), str(tmp_path))
+    assert os.listdir(tmp_path) == ["old.svg"]
+
+
 def test_plots_are_drawn(tmp_path):
-    results = made_up(fan_out("floor", 1, 1) + fan_out("hubbub json", 1.1, 5))
+    needs_gnuplot()
+    results = made_up(fan_out("floor", 1, 1) + fan_out("hubbub json", 1.1, 5) + [a_burst(1000)])
     (tmp_path / "old.svg").write_text("of the last run")
     page.draw(results, str(tmp_path))
-    assert sorted(os.listdir(tmp_path)) == ["fan-out-1.svg", "fan-out-64.svg", "fan-out-8.svg", "growth-members.svg"]
+    assert sorted(os.listdir(tmp_path)) == ["fan-out-1.svg", "fan-out-64.svg", "fan-out-8.svg", "growth-members.svg",
+                                             "history.svg"]
     assert all("</svg>" in (tmp_path / name).read_text() for name in os.listdir(tmp_path))
