@@ -1,8 +1,8 @@
 #!/bin/sh
 #
-# Installs the Debian packages of the given groups (build run test go lint fuzz instructions bench engine) that are
-# missing; needs root or sudo only if there are any.  No server of the machine is started or stopped: the packages' own
-# servers stay off, and if they were there before they are left alone.
+# Installs the Debian packages of the given groups (build run test go lint fuzz instructions bench ngircd inspircd
+# nats-server engine) that are missing; needs root or sudo only if there are any.  No server of the machine is started or
+# stopped: the packages' own servers stay off, and if they were there before they are left alone.
 #
 set -eu
 
@@ -38,7 +38,8 @@ group_packages() {
     ngircd | inspircd | nats-server) echo "$1" ;;
     lint) echo clang clang-format clang-tidy cppcheck python3 ;;
     *)
-        echo "install.sh: no such group: $1 (build run test go lint fuzz instructions bench engine)" >&2
+        echo "install.sh: no such group: $1 (build run test go lint fuzz instructions bench ngircd inspircd nats-server" \
+            "engine)" >&2
         exit 2
         ;;
     esac
@@ -105,6 +106,9 @@ if ! command -v apt-get >/dev/null; then
     echo "install.sh: no apt-get here; this needs Debian 12 or later" >&2
     exit 1
 fi
+for group in "$@"; do
+    group_packages "$group" >/dev/null # ends here if there is no such group
+done
 packages=$(missing_packages "$@")
 [ -n "$packages" ] || exit 0
 if [ "$(id -u)" = 0 ]; then
