@@ -25,9 +25,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import page  # noqa: E402
 from scenarios import SCENARIOS  # noqa: E402
-from servers import (CORES, OTHER_CORE, ROOT, SERVER_CORE, Failure, Floor, Inspircd, Installation, Nats,  # noqa: E402
-                     Ngircd, Postgres, on_cores, sockets, wait_for)
-from place import Place, Ports, account, die_with_parent, ignore_signals, leave_on_signals, lock, reachable  # noqa: E402
+from servers import (CORES, OTHER_CORE, ROOT, SERVER_CORE, Floor, Inspircd, Installation, Nats, Ngircd,  # noqa: E402
+                     Postgres, on_cores, sockets)
+from place import (Failure, Place, Ports, account, die_with_parent, ignore_signals, leave_on_signals, lock,  # noqa: E402
+                   reachable, wait_for)
 
 ROUNDS = 5
 LOAD_SECONDS = 180  # only what is broken takes so long

@@ -13,7 +13,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, ".."))
 sys.path.append(os.path.join(ROOT, "deploy"))
-from place import Failure, account, wait_for  # noqa: E402
+from place import Failure, account  # noqa: E402
 from publish import FUNCTIONS, LANES, REVISION  # noqa: E402
 from services import Gateway, Postgres, Redis, Server, Store, connects  # noqa: E402
 
