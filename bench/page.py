@@ -404,7 +404,8 @@ def block_history(results):
     text = table(["", "/ COPY", "/ one row a commit", "rows/s"], rows)
     for one in results.pick("burst"):
         text += (f"\n\nA burst of {one['rows']:,} chats, all accepted and none stored when the store starts, is stored "
-                 f"{one['lag_s']:.1f} s later.")
+                 f"{one['lag_s']:.1f} s later; PostgreSQL works {one['store']['cpu_s']['postgres']:.1f} s of that, and the store "
+                 f"{one['store']['cpu_s']['store']:.1f} s.")
     return text
 
 

@@ -5,8 +5,9 @@
 
 measure() fills a Redis with chats while no store runs, lets a store of its own store them in an empty history, then
 copies the rows that came out into another empty history of the same PostgreSQL.  burst() does the first of these, and
-tells what was stored when.  Both begin from nothing and end what they start.  Nothing is pinned: store, Redis and PostgreSQL share the machine's cores, as does psql with PostgreSQL
-while it copies.  The place must be on a disk, or commits cost nothing.
+tells what was stored when.  Both begin from nothing and end what they start.  Nothing is pinned: store, Redis and
+PostgreSQL share the machine's cores, as does psql with PostgreSQL while it copies.  The place must be on a disk, or
+commits cost nothing.
 """
 
 import argparse

@@ -137,7 +137,7 @@ def needs_gnuplot():
 
 def a_burst(rows):
     return {"scenario": "burst", "system": "store", "round": 1, "rows": rows, "lag_s": 2.04,
-            "series": [(0.0, 0), (1.0, rows // 2), (2.04, rows)]}
+            "store": {"cpu_s": {"postgres": 1.5, "store": 0.5}}, "series": [(0.0, 0), (1.0, rows // 2), (2.04, rows)]}
 
 
 def test_the_lag_after_a_burst_is_told():
