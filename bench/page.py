@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """page: docs/BENCHMARKS.md and its plots from results: page.py [RESULTS].
 
-What people wrote is in bench/page.md; each {{word}} in it is a block that is made here from the numbers.  Nothing here
-knows a result: whether a figure is reached is computed, and what was not measured is said to be missing.
+What people wrote is in bench/page.md; each {{word}} in it is a block that is made here from the numbers, or the
+instructions of that case as tests/instructions has recorded them.  Nothing here knows a result: whether a figure is
+reached is computed, and what was not measured is said to be missing.
 """
 
 import json
@@ -15,6 +16,7 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+RECORDED = os.path.join(HERE, "../tests/instructions/recorded.txt")
 PICTURE = re.compile(r"!\[.*\]\(benchmarks/(.*)\.svg\)$")
 HUBBUB = ("hubbub line", "hubbub json")
 WINDOWS = (1, 8, 64)
@@ -452,10 +454,18 @@ BLOCKS = {"machine": block_machine, "targets": block_targets, "missing": block_m
           "growth": block_growth}
 
 
+def instructions():
+    """What each case of tests/instructions costs, as recorded."""
+    with open(RECORDED) as lines:
+        return {found[1]: int(found[2]) for found in (re.match(r"([a-z0-9-]+) +(\d+) ", line) for line in lines) if found}
+
+
 def render(template, results):
     """The template with its blocks filled in, without the pictures of what was not measured."""
     results = Results(results)
     drawn = plots(results)
+    for case, count in instructions().items():
+        template = template.replace("{{" + case + "}}", f"{count:,}")
     for word, block in BLOCKS.items():
         template = template.replace("{{" + word + "}}", block(results))
     return "".join(line for line in template.splitlines(keepends=True)

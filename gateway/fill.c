@@ -75,10 +75,10 @@ static void offer(struct room *room, const struct event *event)
     uint64_t origin = hub->ops->serial_of(hub->ctx, event->session);
     struct member *member, *next;
 
-    hub_encode_begin(hub);
+    fanout_begin(hub);
     DL_FOREACH_SAFE (room->behind, member, next)
         if (member->position >= event->prev && member->position < event->id && hub->ops->ready(member->owner))
-            room_deliver(room, member, event, origin);
+            fanout_deliver(room, member, event, origin);
 }
 
 static struct event *event_at(const struct queue *queue, size_t i)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <utlist.h>
@@ -85,218 +84,6 @@ static void ring_push(struct queue *ring, struct event *event)
         queue_pop(ring);
 }
 
-/* Encoding, once per dialect ----------------------------------------------------------------------------- */
-
-void hub_encode_begin(struct hub *hub)
-{
-    for (int i = 0; i < DIALECTS_MAX; i++)
-        if (hub->encoded[i])
-            evbuffer_drain(hub->encoded[i], evbuffer_get_length(hub->encoded[i]));
-}
-
-/* Where the encoded bytes of a dialect go; empty if nothing was encoded yet. */
-static struct evbuffer *encoded(struct hub *hub, int dialect)
-{
-    if (!hub->encoded[dialect] && !(hub->encoded[dialect] = evbuffer_new()))
-        abort();
-    return hub->encoded[dialect];
-}
-
-static void send_encoded(struct hub *hub, struct member *member, struct evbuffer *bytes)
-{
-    size_t len = evbuffer_get_length(bytes);
-
-    if (len)
-        hub->ops->send(member->owner, evbuffer_pullup(bytes, -1), len);
-}
-
-/* Members ------------------------------------------------------------------------------------------------ */
-
-void member_set_behind(struct member *member, bool behind)
-{
-    struct room *room = member->room;
-
-    if (member->behind == behind)
-        return;
-    if (member->behind)
-        DL_DELETE(room->behind, member);
-    else
-        DL_DELETE(room->head, member);
-    member->behind = behind;
-    if (behind)
-        DL_APPEND(room->behind, member);
-    else
-        DL_APPEND(room->head, member);
-}
-
-static void moved(struct member *member)
-{
-    if (member->waiting || member->watched)
-        member->room->hub->ops->reached(member->owner, member);
-}
-
-void room_deliver(struct room *room, struct member *member, const struct event *event, uint64_t origin)
-{
-    if (event->direct ? room->hub->ops->is_for(member->owner, event)
-                      : member->serial != origin || member->echo) {
-        struct evbuffer *bytes = encoded(room->hub, member->dialect);
-
-        if (evbuffer_get_length(bytes) == 0)
-            dialects[member->dialect]->encode_event(event, bytes);
-        send_encoded(room->hub, member, bytes);
-    }
-    member->position = event->id;
-    moved(member);
-}
-
-void member_skip(struct member *member, event_id until)
-{
-    struct room *room = member->room;
-    struct reply reply = {.kind = REPLY_GAP,
-                          .verb = VERBS,
-                          .room = *room->chain == 'r' ? hub_room_name(room) : NULL,
-                          .after = member->position,
-                          .until = until};
-    struct evbuffer *bytes = encoded(room->hub, member->dialect);
-
-    hub_encode_begin(room->hub);
-    dialects[member->dialect]->encode_reply(&reply, bytes);
-    send_encoded(room->hub, member, bytes);
-    member->robbed = true;
-    member->position = until;
-    moved(member);
-}
-
-/* Batches ------------------------------------------------------------------------------------------------ */
-
-static struct encoding *batch_encode(struct batch *batch, int dialect)
-{
-    struct encoding *encoding = batch->encodings[dialect];
-
-    if (encoding)
-        return encoding;
-    encoding = batch->encodings[dialect] = malloc(sizeof *encoding);
-    if (!encoding || !(encoding->buffer = evbuffer_new()))
-        abort();
-    for (size_t i = 0; i < batch->count; i++) {
-        dialects[dialect]->encode_event(batch->events[i], encoding->buffer);
-        encoding->ends[i] = evbuffer_get_length(encoding->buffer);
-    }
-    encoding->bytes = (const char *)evbuffer_pullup(encoding->buffer, -1);
-    return encoding;
-}
-
-/* True if event `i` of the batch is to be handed to the member. */
-static bool hears(const struct member *member, const struct batch *batch, size_t i)
-{
-    const struct event *event = batch->events[i];
-
-    if (event->id <= member->position) /* it entered behind that */
-        return false;
-    if (event->direct)
-        return batch->room->hub->ops->is_for(member->owner, event);
-    return batch->origins[i] != member->serial || member->echo;
-}
-
-/* In pieces, between which lies what it does not hear: its own, whose acks go between them, too.  With an ack
- * the member may leave. */
-static void hand_batch(struct member *member, struct batch *batch)
-{
-    struct hub *hub = batch->room->hub;
-    const struct encoding *encoding = batch_encode(batch, member->dialect);
-
-    hub->handed = member;
-    for (size_t i = 0; i < batch->count && hub->handed;) {
-        size_t first = i, start = first > 0 ? encoding->ends[first - 1] : 0;
-
-        while (i < batch->count && hears(member, batch, i))
-            i++;
-        if (i > first)
-            hub->ops->lend(member->owner, encoding->bytes + start, encoding->ends[i - 1] - start);
-        while (i < batch->count && !hears(member, batch, i))
-            i++;
-        member->position = batch->events[i - 1]->id;
-        moved(member);
-    }
-}
-
-/* Hands the room's batch, if there is one, to all at the head. */
-static void batch_send(struct room *room)
-{
-    struct batch *batch = room->batch;
-    struct member *member, *next;
-
-    if (!batch)
-        return;
-    DL_FOREACH_SAFE (room->head, member, next) {
-        if (!room->hub->ops->ready(member->owner))
-            member_set_behind(member, true);
-        else if (member->position < batch->events[batch->count - 1]->id)
-            hand_batch(member, batch);
-    }
-    room->batch = NULL;
-    batch->room = NULL;
-}
-
-static void batch_add(struct room *room, struct event *event)
-{
-    struct hub *hub = room->hub;
-    struct batch *batch = room->batch;
-
-    if (batch && (batch->count == BATCH_EVENTS || batch->size > BATCH_BYTES)) {
-        batch_send(room);
-        batch = NULL;
-    }
-    if (!batch) {
-        batch = malloc(sizeof *batch);
-        if (!batch)
-            abort();
-        batch->room = room;
-        batch->count = batch->size = 0;
-        memset(batch->encodings, 0, sizeof batch->encodings);
-        room->batch = batch;
-        DL_APPEND(hub->batches, batch);
-    }
-    batch->origins[batch->count] = hub->ops->serial_of(hub->ctx, event->session);
-    batch->events[batch->count++] = event_hold(event);
-    batch->size += event->size + text_lines(event->text) * (strlen(event->from) + LINE_PREFIX_BYTES);
-}
-
-static void batch_destroy(struct batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-        event_drop(batch->events[i]);
-    for (int i = 0; i < DIALECTS_MAX; i++) {
-        if (batch->encodings[i])
-            evbuffer_free(batch->encodings[i]->buffer);
-        free(batch->encodings[i]);
-    }
-    free(batch);
-}
-
-static void forget_batches(struct batch **list)
-{
-    struct batch *batch;
-
-    while ((batch = *list)) {
-        DL_DELETE(*list, batch);
-        batch_destroy(batch);
-    }
-}
-
-void hub_end_turn(struct hub *hub)
-{
-    struct batch *batch;
-
-    forget_batches(&hub->lent);
-    while ((batch = hub->batches)) {
-        DL_DELETE(hub->batches, batch);
-        DL_APPEND(hub->lent, batch);
-        if (batch->room)
-            batch_send(batch->room);
-    }
-}
-
 /* Rooms -------------------------------------------------------------------------------------------------- */
 
 bool room_is_behind(const struct room *room)
@@ -326,14 +113,14 @@ void room_accept(struct room *room, struct event *event)
         room->target = event->id;
     bus_saw(room->hub->bus, event->id);
     if (room->head)
-        batch_add(room, event);
+        fanout_add(room, event);
 }
 
 void room_skip(struct room *room, event_id until)
 {
     struct member *member, *next;
 
-    batch_send(room);
+    fanout_send(room);
     queue_clear(&room->ring);
     room->position = until;
     if (room->target < until)
@@ -396,8 +183,6 @@ static void take_notice(struct room *room, const char *payload, size_t len)
     struct hub *hub = room->hub;
     char text[SESSION_MAX_BYTES + NAME_MAX_BYTES + 32], *session = text + 1, *ms, *shown;
     struct notice notice = {.joined = *payload == '+', .room = hub_room_name(room)};
-    struct member *lists[2], *member;
-    uint64_t origin;
 
     if (len >= sizeof text)
         return;
@@ -411,22 +196,7 @@ static void take_notice(struct room *room, const char *payload, size_t len)
     notice.session = session;
     notice.name = shown;
     notice.ms = strtoull(ms, NULL, 10);
-    origin = hub->ops->serial_of(hub->ctx, session);
-    batch_send(room); /* with which members may leave */
-    lists[0] = room->head;
-    lists[1] = room->behind;
-    hub_encode_begin(hub);
-    for (int i = 0; i < 2; i++) {
-        DL_FOREACH (lists[i], member) {
-            struct evbuffer *bytes = encoded(hub, member->dialect);
-
-            if (member->serial == origin || !hub->ops->ready(member->owner))
-                continue;
-            if (evbuffer_get_length(bytes) == 0)
-                dialects[member->dialect]->encode_notice(&notice, bytes);
-            send_encoded(hub, member, bytes);
-        }
-    }
+    fanout_notice(room, &notice, hub->ops->serial_of(hub->ctx, session));
 }
 
 /* Reading `last` ----------------------------------------------------------------------------------------- */
@@ -655,8 +425,7 @@ static void room_destroy(struct room *room)
     struct hub *hub = room->hub;
 
     fill_finish(room);
-    if (room->batch)
-        room->batch->room = NULL;
+    fanout_forget_room(room);
     if (room->idle)
         DL_DELETE2(hub->idle, room, idle_prev, idle_next);
     unsubscribe(room);
@@ -748,11 +517,7 @@ void hub_destroy(struct hub *hub)
     }
     DL_FOREACH_SAFE (hub->lookups, lookup, after)
         free(lookup);
-    forget_batches(&hub->batches);
-    forget_batches(&hub->lent);
-    for (int i = 0; i < DIALECTS_MAX; i++)
-        if (hub->encoded[i])
-            evbuffer_free(hub->encoded[i]);
+    fanout_finish(hub);
     if (hub->tick)
         event_free(hub->tick);
     free(hub);

@@ -7,9 +7,9 @@
  * The hub is the subject of the observer pattern, members are the observers.  A room's events form a chain
  * (see event.h).  An event is handed on only if it is the next link; otherwise the room is *behind*: events
  * are held back, the missing ones are asked for, and all go out in order.  What a room accepts in one turn of
- * the loop goes out together at its end, encoded once per dialect.  A member is behind, too, if it
- * came back with an old position or does not read fast enough.  All that is behind is fed in one way (see
- * fill.c).
+ * the loop goes out together at its end, encoded once per dialect (see fanout.c).  A member is behind, too,
+ * if it came back with an old position or does not read fast enough.  All that is behind is fed in one way
+ * (see fill.c).
  *
  *                    ring: the newest events
  *     .  .  .  .  o--o--o--o--o--o                          o--o--o  held back

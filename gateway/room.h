@@ -2,7 +2,7 @@
 #define HUBBUB_ROOM_H
 
 /*
- * room: what hub.c and fill.c share.
+ * room: what hub.c, fanout.c and fill.c share.
  *
  * A user's inbox, the chain of the directs to that user, is a room, too: one that only its user is in.  So
  * there are more rooms than sessions, and what a room weighs every connection weighs.
@@ -13,6 +13,7 @@
 #include "event.h"
 #include "hub.h"
 
+struct batch;
 struct evbuffer;
 
 #define RING_EVENTS 256
@@ -48,28 +49,6 @@ struct fill {
 
 #define BATCH_EVENTS 128 /* half a ring, which must still have them for those who are not ready */
 #define BATCH_BYTES (64 * 1024)
-#define LINE_PREFIX_BYTES 16 /* and the name: dialects may put them before each line of a text */
-
-/* The events of a batch in one dialect, one behind the other. */
-struct encoding {
-    struct evbuffer *buffer;
-    const char *bytes;         /* in there */
-    size_t ends[BATCH_EVENTS]; /* where each event's end */
-};
-
-/*
- * What a room has accepted in this turn and those at its head have not heard yet.  Made with the first event;
- * goes out at the end of the turn, or before something that must come behind it; freed at the end of the
- * next turn, for until then its bytes are lent.
- */
-struct batch {
-    struct room *room; /* NULL: it went out */
-    struct batch *prev, *next;
-    size_t count, size; /* size: about what will be sent */
-    struct event *events[BATCH_EVENTS];
-    uint64_t origins[BATCH_EVENTS];           /* number of the session here that said it, or 0 */
-    struct encoding *encodings[DIALECTS_MAX]; /* NULL: not needed so far */
-};
 
 struct room {
     struct hub *hub;
@@ -118,26 +97,14 @@ struct hub {
     struct hub_counts counts;
 };
 
-/* hub.c, for fill.c -------------------------------------------------------------------------------------- */
+/* hub.c -------------------------------------------------------------------------------------------------- */
 
 /* Moves the room's position to the next event of the chain, which all at the head hear at the end of the
  * turn.  Borrows `event`. */
 void room_accept(struct room *room, struct event *event);
 
-/* Hands `event` to one member and moves its position.  hub_encode_begin was called before the first. */
-void room_deliver(struct room *room, struct member *member, const struct event *event, uint64_t origin);
-
-/* Forgets what was encoded before. */
-void hub_encode_begin(struct hub *hub);
-
 /* Moves the position of `room` to `until` without events, and tells those at the head. */
 void room_skip(struct room *room, event_id until);
-
-/* Tells one member that what lies between its position and `until` is not to be had, and moves it there. */
-void member_skip(struct member *member, event_id until);
-
-/* Moves a member to the list where it belongs. */
-void member_set_behind(struct member *member, bool behind);
 
 /* Keeps what was read for somebody behind, as long as one event follows the other. */
 void room_keep_past(struct room *room, struct event *event);
@@ -149,6 +116,36 @@ bool room_is_behind(const struct room *room);
 
 /* The position from which the ring leads on. */
 event_id room_ring_start(const struct room *room);
+
+/* fanout.c ----------------------------------------------------------------------------------------------- */
+
+/* All at the head hear `event`, which is borrowed, at the end of the turn. */
+void fanout_add(struct room *room, struct event *event);
+
+/* Hands them now what was added in this turn: something comes that must be behind it.  Who is not ready is
+ * behind from then on; who leaves with the ack of a chat hears no more. */
+void fanout_send(struct room *room);
+
+/* Tells all members that are ready, but for the session of number `origin`, behind what was added. */
+void fanout_notice(struct room *room, const struct notice *notice, uint64_t origin);
+
+/* The room goes away, in which nobody is. */
+void fanout_forget_room(struct room *room);
+
+/* Frees what the hub holds for all this. */
+void fanout_finish(struct hub *hub);
+
+/* Before fanout_deliver: forgets what was encoded for another event. */
+void fanout_begin(struct hub *hub);
+
+/* Hands `event` to one member and moves its position.  What it is encoded to is kept for the next member. */
+void fanout_deliver(struct room *room, struct member *member, const struct event *event, uint64_t origin);
+
+/* Tells one member that what lies between its position and `until` is not to be had, and moves it there. */
+void member_skip(struct member *member, event_id until);
+
+/* Moves a member to the list where it belongs. */
+void member_set_behind(struct member *member, bool behind);
 
 /* fill.c ------------------------------------------------------------------------------------------------- */
 

@@ -4,17 +4,6 @@
 
 #include "quarantine.h"
 
-/* For what was never stored: PostgreSQL need not think of conflicts, and a row costs it a fifth less. */
-static const char insert_new_sql[] =
-    "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"
-    " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text, recipient_holder,"
-    " sender_holder)"
-    " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text, nullif(whom, ''),"
-    " nullif(by, '')"
-    " from unnest($4, $5, $6, $7, $8, $9, $10, $11) as b(id, prev, room, recipient, sender, text, whom, by)"
-    " where exists (select 1 from moved))"
-    " select count(*) from moved";
-
 void batch_init(struct batch *batch, struct history *history, struct lane *lane, redisReply *const *entries,
                 size_t n)
 {
@@ -90,7 +79,7 @@ void batch_begin(struct batch *batch)
     part->lane->attempt = part_last(part);
     arguments_set_number(&part->arguments, PART_NEW_CURSOR, (int64_t)part->lane->attempt);
     arguments_set_number(&part->arguments, PART_OLD_CURSOR, (int64_t)part->lane->cursor);
-    database_send(database, insert_new_sql, &part->arguments);
+    database_send(database, part_insert_new_sql, &part->arguments);
     batch->is_under_way = true;
 }
 

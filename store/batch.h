@@ -9,7 +9,7 @@
  * again.  Session records go into the same transaction.
  *
  * Between batch_begin and batch_end PostgreSQL works, and the caller reads the next batch: what costs time
- * and needs no database is in batch_read.
+ * and needs no database is in batch_init.
  */
 
 #include "part.h"

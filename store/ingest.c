@@ -82,7 +82,11 @@ static void note_loss(struct ingest *ingest)
         log_warn("postgres_lost", "error=%s", database_error(ingest->history.database));
 }
 
-/* Waits until a server answers, or until something is due. */
+/*
+ * Waits until a server answers, or until something is due.  A server is too late if its time was over before
+ * it was looked at and nothing is there: storing what another one answered may take long, and is not its
+ * fault.
+ */
 static void wait_for_servers(struct ingest *ingest)
 {
     struct pollfd fds[REDIS_SERVERS_MAX];
@@ -102,11 +106,12 @@ static void wait_for_servers(struct ingest *ingest)
         fds[n] = (struct pollfd){.fd = server->link.context->fd, .events = POLLIN};
         asked[n++] = server;
     }
-    wait_poll(fds, n, until > now ? until : now + 1);
+    if (!wait_poll(fds, n, until > now ? until : now + 1))
+        return; /* it has not looked */
     for (unsigned i = 0; i < n && database_is_up(ingest->history.database) && !wait_stopping(); i++) {
         if (fds[i].revents) {
             server_take(asked[i], &ingest->history);
-        } else if (wait_now() > asked[i]->asked_until) {
+        } else if (now > asked[i]->asked_until) {
             asked[i]->is_asked = false;
             link_drop(&asked[i]->link, "XREAD was not answered in time");
         }

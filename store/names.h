@@ -31,7 +31,10 @@ void names_destroy(struct names *names);
 /* Forgets everything. */
 void names_clear(struct names *names);
 
-/* Forgets everything if that is too much; for between two batches. */
+/*
+ * Forgets everything if that is too much.  For when a batch is made, before its names are looked for: the
+ * one that is under way meanwhile has its ids already.
+ */
 void names_bound(struct names *names);
 
 /* Notes that the row of `key` (copied; shown as `shown`) is needed by the next names_resolve. */

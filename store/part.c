@@ -7,15 +7,19 @@
 #include "quarantine.h"
 #include "records.h"
 
-static const char insert_sql[] =
-    "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"
-    " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text, recipient_holder,"
-    " sender_holder)"
-    " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text, nullif(whom, ''),"
-    " nullif(by, '')"
-    " from unnest($4, $5, $6, $7, $8, $9, $10, $11) as b(id, prev, room, recipient, sender, text, whom, by)"
-    " where exists (select 1 from moved) on conflict do nothing returning 1)"
-    " select (select count(*) from moved), (select count(*) from stored)";
+/* The statement, but for what is there already: the two that end it differ in that. */
+#define INSERT                                                                                               \
+    "with moved as (update cursors set position = $2 where lane = $1 and position = $3 returning 1),"        \
+    " stored as (insert into messages (id, prev, room_id, recipient_id, sender_id, text, recipient_holder,"  \
+    " sender_holder)"                                                                                        \
+    " select id, prev, nullif(room, 0), nullif(recipient, 0), nullif(sender, 0), text, nullif(whom, ''),"    \
+    " nullif(by, '')"                                                                                        \
+    " from unnest($4, $5, $6, $7, $8, $9, $10, $11) as b(id, prev, room, recipient, sender, text, whom, by)" \
+    " where exists (select 1 from moved)"
+
+static const char insert_sql[] = INSERT " on conflict do nothing returning 1)"
+                                        " select (select count(*) from moved), (select count(*) from stored)";
+const char part_insert_new_sql[] = INSERT ") select count(*) from moved";
 
 /* The same arguments; those of the batch that are there with another content. */
 static const char compare_sql[] =

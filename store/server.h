@@ -5,7 +5,8 @@
  * server: one Redis server and the lanes that live on it.
  *
  * One XREAD for all active lanes is under way at a time.  It blocks until the next look at the lanes (once a
- * second) at most, because a FLUSHALL breaks no connection and would not be seen otherwise.
+ * second) at most, because a FLUSHALL breaks no connection and would not be seen otherwise.  In a backlog the
+ * next one, which does not block, is under way while the answer to the one before is stored.
  */
 
 #include "history.h"
@@ -37,7 +38,10 @@ void server_look(struct server *server, struct history *history);
 /* Asks for new entries of the active lanes. */
 void server_ask(struct server *server);
 
-/* Takes the answer to that, which is there to be read, and stores it. */
+/*
+ * Takes the answer to that, which is there to be read, and stores it; in a backlog also what comes next,
+ * until the next look at the lanes is due.  Waits for PostgreSQL as long as it takes.
+ */
 void server_take(struct server *server, struct history *history);
 
 /* After the database was connected again: its cursors. */

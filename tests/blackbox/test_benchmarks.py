@@ -116,7 +116,7 @@ def test_growing_memory_is_seen():
 
 def test_every_block_has_its_place_in_the_template():
     with open(os.path.join(ROOT, "bench/page.md")) as template:
-        assert sorted(re.findall(r"{{(.*?)}}", template.read())) == sorted(page.BLOCKS)
+        assert sorted(set(re.findall(r"{{(.*?)}}", template.read())) - set(page.instructions())) == sorted(page.BLOCKS)
 
 
 def test_turns_are_counted_from_what_strace_tells():
