@@ -224,9 +224,10 @@ static void print_cpu(const struct run *run)
         double user, system;
 
         usage_between(&run->before[i], &run->after[i], &user, &system);
-        printf("%s\"%s\":{\"user\":%.0f,\"system\":%.0f,\"writes\":%llu}", i == 0 ? "" : ",",
+        printf("%s\"%s\":{\"user\":%.0f,\"system\":%.0f,\"writes\":%llu,\"sleeps\":%llu}", i == 0 ? "" : ",",
                run->watched[i].name, user, system,
-               (unsigned long long)(run->after[i].writes - run->before[i].writes));
+               (unsigned long long)(run->after[i].writes - run->before[i].writes),
+               (unsigned long long)(run->after[i].sleeps - run->before[i].sleeps));
     }
     printf("}");
 }

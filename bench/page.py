@@ -379,6 +379,16 @@ def block_senders(results):
     return table(["system", "ten who speak / floor's", "ten who speak", "one who speaks"], rows)
 
 
+def block_pair(results):
+    rows = []
+    for system in results.systems("pair"):
+        own = results.sample("pair", cpu_per_chat, system=system)
+        rows.append([system, (own / results.sample("pair", cpu_per_chat, system="floor")).show(), own.show(1, " µs"),
+                     results.sample("pair", lambda record: record["sleeps"] / record["chats"], system=system).show(2),
+                     results.sample("pair", lambda record: record["writes"] / record["chats"], system=system).show(2)])
+    return table(["system", "CPU per chat / floor's", "CPU per chat", "sleeps per chat", "writes per chat"], rows)
+
+
 def block_accepting(results):
     rows = []
     for system in ("publish alone", "hubbub json"):
@@ -449,7 +459,7 @@ def block_growth(results):
 
 
 BLOCKS = {"machine": block_machine, "targets": block_targets, "missing": block_missing, "fits": block_fits,
-          "fan-out": block_fan_out, "peers": block_peers, "crowd": block_crowd, "latency": block_latency, "senders": block_senders,
+          "fan-out": block_fan_out, "peers": block_peers, "pair": block_pair, "crowd": block_crowd, "latency": block_latency, "senders": block_senders,
           "accepting": block_accepting, "history": block_history, "memory": block_memory, "storm": block_storm,
           "growth": block_growth}
 

@@ -35,7 +35,7 @@ static bool number_after(const char *text, const char *name, uint64_t *number)
 
 bool proc_usage(pid_t pid, struct usage *usage)
 {
-    char text[4096];
+    char text[8192];
     const char *behind; /* the name of the program, which may hold anything */
     unsigned long long user, system;
     struct timespec used;
@@ -50,7 +50,9 @@ bool proc_usage(pid_t pid, struct usage *usage)
         return false;
     usage->user = user;
     usage->system = system;
-    return slurp(pid, "io", text, sizeof text) && number_after(text, "syscw: ", &usage->writes);
+    return slurp(pid, "io", text, sizeof text) && number_after(text, "syscw: ", &usage->writes) &&
+           slurp(pid, "status", text, sizeof text) &&
+           number_after(text, "\nvoluntary_ctxt_switches:", &usage->sleeps);
 }
 
 bool proc_memory(pid_t pid, struct memory *memory)

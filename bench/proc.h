@@ -13,6 +13,7 @@ struct usage {
     uint64_t cpu_ns;       /* of all threads, those that have ended too; to the nanosecond */
     uint64_t user, system; /* the same in clock ticks of 10 ms: good for nothing but their ratio */
     uint64_t writes;       /* calls of write and writev; send and sendmsg are not counted by the kernel */
+    uint64_t sleeps;       /* how often its first thread has waited for something */
 };
 
 struct memory {

@@ -4,6 +4,7 @@ A round measures every system in turn, so that a noisy moment of the machine mee
 over the rounds.  A record is a flat dict: scenario, round, system, what was varied, and what came out.
 """
 
+import contextlib
 import os
 import re
 import time
@@ -20,6 +21,7 @@ PEERS = ("ngircd", "inspircd", "nats")
 LONGER_FLOORS = (("floor, line's bytes", 76), ("floor, json's bytes", 184))
 MEMBERS = (10, 100, 1000, 5000)
 PEER_MEMBERS = (100, 1000)
+FSYNC_EVERY_SECOND = "hubbub line, fsync every second"
 LATENCY_SENDERS = (1, 10)
 CROWD_ROOM = 50           # members of each of the many rooms
 CROWD_ROOMS = 1000
@@ -35,20 +37,30 @@ def costs(record, run):
     cpu = run["cpu"]["server"]
     record.update(window=run["window"], rate=run["rate"], seconds=run["seconds"], chats=run["chats"],
                   deliveries=run["deliveries"], acks=run["acks"], writes=cpu["writes"],
-                  cpu_us=cpu["user"] + cpu["system"], latency_us=run["latency_us"])
+                  sleeps=cpu["sleeps"], cpu_us=cpu["user"] + cpu["system"], latency_us=run["latency_us"])
     for name, used in run["cpu"].items():
         if name != "server":
             record[name + "_cpu_us"] = used["user"] + used["system"]
     return record
 
 
-def measure(bench, scenario, system, varied, note=None, **options):
+def measure(bench, scenario, system, varied, **options):
     """One call of bench-load; notes a record for each of its runs."""
     result = bench.load(system, **options)
     for run in result["runs"] if result else []:
         bench.note(costs({"scenario": scenario, "system": system, "rooms": result["rooms"],
                           "members": result["members"], **varied}, run))
     return result
+
+
+@contextlib.contextmanager
+def fsync_every_second(bench):
+    """What of hubbub's time is the disk's: Redis does not wait for it meanwhile."""
+    bench.hubbub.call("CONFIG", "SET", "appendfsync", "everysec")
+    try:
+        yield
+    finally:
+        bench.hubbub.call("CONFIG", "SET", "appendfsync", "always")
 
 
 def fan_out(bench, number):
@@ -60,6 +72,14 @@ def fan_out(bench, number):
             measure(bench, "fan-out", "floor", {"system": label}, members=members, windows=WINDOWS, seconds=0.5, bytes=size)
     for system in FAN_OUT + PEERS:  # some servers take few requests of one client in a turn
         measure(bench, "senders", system, {}, members=100, senders=10, windows=WINDOWS[-1:], seconds=0.5)
+
+
+def pair(bench, number):
+    """What a chat costs that one other hears: hardly more than to wake up for it, and as often as the server must."""
+    for system in FAN_OUT:
+        measure(bench, "pair", system, {}, members=2, windows=(1,), seconds=0.5)
+    with fsync_every_second(bench):
+        measure(bench, "pair", "hubbub line", {"system": FSYNC_EVERY_SECOND}, members=2, windows=(1,), seconds=0.5)
 
 
 def crowd(bench, number):
@@ -74,15 +94,9 @@ def latency(bench, number):
     for senders in LATENCY_SENDERS:
         for system in FAN_OUT + PEERS:
             measure(bench, "latency", system, {"senders": senders}, members=100, senders=senders, rate=1000, seconds=1.5)
-    # What of hubbub's latency is the disk: the same where Redis does not wait for it.
-    bench.hubbub.call("CONFIG", "SET", "appendfsync", "everysec")
-    try:
-        result = bench.load("hubbub line", members=100, senders=1, rate=1000, seconds=1.5)
-    finally:
-        bench.hubbub.call("CONFIG", "SET", "appendfsync", "always")
-    for run in result["runs"] if result else []:
-        bench.note(costs({"scenario": "latency", "system": "hubbub line, fsync every second",
-                          "rooms": 1, "members": 100, "senders": 1}, run))
+    with fsync_every_second(bench):
+        measure(bench, "latency", "hubbub line", {"system": FSYNC_EVERY_SECOND, "senders": 1}, members=100, senders=1,
+                rate=1000, seconds=1.5)
 
 
 # Accepting: rooms of one member each; Redis has a core for itself, who drives it the other. --------------------------
@@ -252,5 +266,5 @@ def history(bench, number):
         bench.note({"scenario": "burst", "system": "store", **storing.burst(bench.place, bench.build, rows=BURST_ROWS)})
 
 
-SCENARIOS = {"fan-out": fan_out, "crowd": crowd, "latency": latency, "accepting": accepting, "storm": storm,
+SCENARIOS = {"fan-out": fan_out, "pair": pair, "crowd": crowd, "latency": latency, "accepting": accepting, "storm": storm,
              "memory": memory, "growth": growth, "history": history}

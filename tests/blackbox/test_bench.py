@@ -123,6 +123,7 @@ def test_all_chats_are_counted_at_each_window(floor):
     for run in told["runs"]:
         used = run["cpu"]["floor"]
         assert used["user"] + used["system"] > 0 and run["cpu"]["load"]["system"] > 0
+        assert used["sleeps"] > 0
         assert used["writes"] * run["window"] >= run["deliveries"] and used["writes"] <= run["deliveries"]
     assert told["runs"][0]["cpu"]["floor"]["writes"] == told["runs"][0]["deliveries"]
     assert 0 < told["memory"]["floor"]["before"] <= told["memory"]["floor"]["joined"]
