@@ -9,6 +9,7 @@
 
 #include "chats.h"
 
+#define POLL_NS 50000
 #define ARRIVAL_DEADLINE UINT64_C(10000000000) /* ns in which no chat arrives, and the rest is missing */
 #define UNDER_WAY_MAX (1U << 18) /* in an open loop, and where the window counts acknowledgements */
 #define SECOND 1e9
@@ -172,7 +173,12 @@ static void turn(struct loop *loop, uint64_t then)
 {
     uint64_t now = now_ns(), left = then > now ? then - now : 0;
     struct timespec timeout = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
-    int ready = epoll_pwait2(loop->clients->epoll, loop->events, (int)loop->clients->count, &timeout, NULL);
+    const struct timespec none = {0}, pause = {0, left < POLL_NS ? (long)left : POLL_NS};
+    int ready = epoll_pwait2(loop->clients->epoll, loop->events, (int)loop->clients->count,
+                             loop->run->polls ? &none : &timeout, NULL);
+
+    if (ready == 0 && loop->run->polls)
+        nanosleep(&pause, NULL);
 
     if (ready < 0 && errno != EINTR)
         give_up("epoll: %s", strerror(errno));

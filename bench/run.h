@@ -38,6 +38,8 @@ struct run {
     double warm_up;     /* seconds */
     uint32_t senders;   /* in each room */
     size_t bytes;
+    bool polls; /* looks every POLL_NS instead of sleeping until something comes: whoever writes to one that
+                   sleeps pays for waking it, and the faster the load is the more often it sleeps */
     bool acked; /* chats are acknowledged, and have left the window then, not when all have them */
     const struct watched *watched;
     size_t watched_count;

@@ -67,26 +67,28 @@ def fan_out(bench, number):
     """What a chat costs, by members of its room and by how many are under way."""
     for members in MEMBERS:
         for system in FAN_OUT + (PEERS if members in PEER_MEMBERS else ()):
-            measure(bench, "fan-out", system, {}, members=members, windows=WINDOWS, seconds=0.5)
+            measure(bench, "fan-out", system, {}, members=members, windows=WINDOWS, seconds=0.5, poll=True)
         for label, size in LONGER_FLOORS:
-            measure(bench, "fan-out", "floor", {"system": label}, members=members, windows=WINDOWS, seconds=0.5, bytes=size)
+            measure(bench, "fan-out", "floor", {"system": label}, members=members, windows=WINDOWS, seconds=0.5, bytes=size,
+                    poll=True)
     for system in FAN_OUT + PEERS:  # some servers take few requests of one client in a turn
-        measure(bench, "senders", system, {}, members=100, senders=10, windows=WINDOWS[-1:], seconds=0.5)
+        measure(bench, "senders", system, {}, members=100, senders=10, windows=WINDOWS[-1:], seconds=0.5, poll=True)
 
 
 def pair(bench, number):
     """What a chat costs that one other hears: hardly more than to wake up for it, and as often as the server must."""
     for system in FAN_OUT:
-        measure(bench, "pair", system, {}, members=2, windows=(1,), seconds=0.5)
+        measure(bench, "pair", system, {}, members=2, windows=(1,), seconds=0.5, poll=True)
     with fsync_every_second(bench):
-        measure(bench, "pair", "hubbub line", {"system": FSYNC_EVERY_SECOND}, members=2, windows=(1,), seconds=0.5)
+        measure(bench, "pair", "hubbub line", {"system": FSYNC_EVERY_SECOND}, members=2, windows=(1,), seconds=0.5,
+                poll=True)
 
 
 def crowd(bench, number):
     """Many rooms of 50, as many as this machine lets one process have connections for."""
     rooms = min(CROWD_ROOMS, (bench.descriptors - 200) // CROWD_ROOM)
     for system in ("floor", "hubbub json"):
-        measure(bench, "crowd", system, {}, rooms=rooms, members=CROWD_ROOM, windows=(1,), seconds=0.8)
+        measure(bench, "crowd", system, {}, rooms=rooms, members=CROWD_ROOM, windows=(1,), seconds=0.8, poll=True)
 
 
 def latency(bench, number):
