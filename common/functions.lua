@@ -165,7 +165,7 @@ end
 
 -- The log -----------------------------------------------------------------------------------------------------------
 
--- The channel of a chain ("r:ROOM" or "u:USER") of the lane.
+-- The channel of a chain ("r:ROOM" or "u:USER") of the lane, as chain_channel() in event.c has it.
 local function chain_channel(P, chain)
   return P .. (string.sub(chain, 1, 1) == 'r' and ':room:' or ':user:') .. string.sub(chain, 3)
 end

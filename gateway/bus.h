@@ -95,8 +95,8 @@ event_id bus_seen(const struct bus *bus, unsigned lane);
 void bus_saw(struct bus *bus, event_id id);
 
 /*
- * Publishes `body` as the next event of `chain`; ops->published follows.  `digest` is that of the client's
- * ref, or "". False: the lane is not up, nothing was done.
+ * Publishes `body` as the next event of `chain`, whose lane is `lane`; ops->published follows.  `digest` is
+ * that of the client's ref, or "". False: the lane is not up, nothing was done.
  */
 bool bus_publish(struct bus *bus, unsigned lane, const char *chain, const char *digest, const char *body,
                  uint64_t token);

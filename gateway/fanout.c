@@ -1,3 +1,12 @@
+/*
+ * fanout: what goes to the members of a room, and when its bytes are let go.  hub.c keeps the order.
+ *
+ * A batch begins with the first event that a room accepts in a turn of the loop, and is handed out at the
+ * turn's end, or before something that must come behind it.  It is encoded once per dialect, and the members'
+ * conns write from there: the bytes are lent.  What a socket does not take a conn copies when it is flushed,
+ * behind the end of the turn; so a batch is freed at the end of the next one.
+ */
+
 #include "room.h"
 
 #include <stdlib.h>
@@ -8,7 +17,9 @@
 
 #include "event.h"
 
-#define LINE_PREFIX_BYTES 16 /* and the name: dialects may put them before each line of a text */
+#define LINE_PREFIX_BYTES                                                          \
+    16 /* and the name: dialects may put them before each line of a text; see also \
+          ENVELOPE_BYTES in history.c */
 
 /* The events of a batch in one dialect, one behind the other. */
 struct encoding {
@@ -57,23 +68,6 @@ static void send_encoded(struct hub *hub, struct member *member, struct evbuffer
 }
 
 /* Members ------------------------------------------------------------------------------------------------ */
-
-void member_set_behind(struct member *member, bool behind)
-{
-    struct room *room = member->room;
-
-    if (member->behind == behind)
-        return;
-    if (member->behind)
-        DL_DELETE(room->behind, member);
-    else
-        DL_DELETE(room->head, member);
-    member->behind = behind;
-    if (behind)
-        DL_APPEND(room->behind, member);
-    else
-        DL_APPEND(room->head, member);
-}
 
 static void moved(struct member *member)
 {
@@ -229,19 +223,6 @@ static void forget_batches(struct batch **list)
     }
 }
 
-void hub_end_turn(struct hub *hub)
-{
-    struct batch *batch;
-
-    forget_batches(&hub->lent);
-    while ((batch = hub->batches)) {
-        DL_DELETE(hub->batches, batch);
-        DL_APPEND(hub->lent, batch);
-        if (batch->room)
-            fanout_send(batch->room);
-    }
-}
-
 /* For hub.c ---------------------------------------------------------------------------------------------- */
 
 void fanout_notice(struct room *room, const struct notice *notice, uint64_t origin)
@@ -263,6 +244,19 @@ void fanout_notice(struct room *room, const struct notice *notice, uint64_t orig
                 dialects[member->dialect]->encode_notice(notice, bytes);
             send_encoded(hub, member, bytes);
         }
+    }
+}
+
+void fanout_end_turn(struct hub *hub)
+{
+    struct batch *batch;
+
+    forget_batches(&hub->lent);
+    while ((batch = hub->batches)) {
+        DL_DELETE(hub->batches, batch);
+        DL_APPEND(hub->lent, batch);
+        if (batch->room)
+            fanout_send(batch->room);
     }
 }
 

@@ -22,9 +22,11 @@
 #include "walk.h"
 
 #define PAGE_BYTES (64 * 1024)
-#define ENVELOPE_BYTES 64 /* about what each line of a text costs besides, in some dialects */
-#define ENTRIES_STEP 25   /* so many bodies always fit into an answer of a walk */
-#define STEPS_MAX 80      /* of a page; a store that is further behind than they go is as good as away */
+#define ENVELOPE_BYTES                                                                         \
+    64                  /* about what each line of a text costs besides, in some dialects; see \
+                           also LINE_PREFIX_BYTES in fanout.c */
+#define ENTRIES_STEP 25 /* so many bodies always fit into an answer of a walk */
+#define STEPS_MAX 80    /* of a page; a store that is further behind than they go is as good as away */
 
 struct history {
     unsigned limit;

@@ -86,6 +86,23 @@ static void ring_push(struct queue *ring, struct event *event)
 
 /* Rooms -------------------------------------------------------------------------------------------------- */
 
+void member_set_behind(struct member *member, bool behind)
+{
+    struct room *room = member->room;
+
+    if (member->behind == behind)
+        return;
+    if (member->behind)
+        DL_DELETE(room->behind, member);
+    else
+        DL_DELETE(room->head, member);
+    member->behind = behind;
+    if (behind)
+        DL_APPEND(room->behind, member);
+    else
+        DL_APPEND(room->head, member);
+}
+
 bool room_is_behind(const struct room *room)
 {
     return room->position < room->target;
@@ -657,6 +674,11 @@ void hub_resume(struct member *member)
 {
     if (member->behind)
         fill_feed(member->room);
+}
+
+void hub_end_turn(struct hub *hub)
+{
+    fanout_end_turn(hub);
 }
 
 const char *hub_room_name(const struct room *room)

@@ -304,7 +304,7 @@ static void run(struct gateway *gateway)
         sessions_end_turn(&gateway->sessions);
         if (gateway->stage != RUNNING)
             drain_further(gateway);
-        bus_end_turn(gateway->bus);
+        bus_end_turn(gateway->bus); /* last: all of these may have something for Redis */
     }
 }
 

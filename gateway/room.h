@@ -117,6 +117,9 @@ bool room_is_behind(const struct room *room);
 /* The position from which the ring leads on. */
 event_id room_ring_start(const struct room *room);
 
+/* Moves a member to the list where it belongs. */
+void member_set_behind(struct member *member, bool behind);
+
 /* fanout.c ----------------------------------------------------------------------------------------------- */
 
 /* All at the head hear `event`, which is borrowed, at the end of the turn. */
@@ -128,6 +131,10 @@ void fanout_send(struct room *room);
 
 /* Tells all members that are ready, but for the session of number `origin`, behind what was added. */
 void fanout_notice(struct room *room, const struct notice *notice, uint64_t origin);
+
+/* The end of a turn: hands out what was added in all rooms, and frees what was handed out in the last turn.
+ */
+void fanout_end_turn(struct hub *hub);
 
 /* The room goes away, in which nobody is. */
 void fanout_forget_room(struct room *room);
@@ -143,9 +150,6 @@ void fanout_deliver(struct room *room, struct member *member, const struct event
 
 /* Tells one member that what lies between its position and `until` is not to be had, and moves it there. */
 void member_skip(struct member *member, event_id until);
-
-/* Moves a member to the list where it belongs. */
-void member_set_behind(struct member *member, bool behind);
 
 /* fill.c ------------------------------------------------------------------------------------------------- */
 

@@ -53,6 +53,14 @@ static void test_the_live_form_is_id_prev_body(void **state)
     assert_string_equal(heard(), text("hubbub:{2}:room:r %s " FLOOR " {\"text\":\"a b\"}\n", id));
 }
 
+static void test_a_direct_goes_to_the_channel_of_its_recipient(void **state)
+{
+    const char *id = element_of(
+        fcall("publish", 2, "g1-a 1 1 0-0 %s u:alice %s {}", text("%" PRIu64, redis_clock()), ""), 1);
+
+    assert_string_equal(heard(), text("hubbub:{2}:user:alice %s " FLOOR " {}\n", id));
+}
+
 static void test_top_and_last_are_the_id(void **state)
 {
     const char *id = element_of(say(2, 1, "r", "", "{}"), 1);
@@ -212,6 +220,7 @@ int main(void)
         functions_test(test_the_next_of_a_chain_follows_the_last),
         functions_test(test_the_entry_has_chain_prev_and_body),
         functions_test(test_the_live_form_is_id_prev_body),
+        functions_test(test_a_direct_goes_to_the_channel_of_its_recipient),
         functions_test(test_top_and_last_are_the_id),
         functions_test(test_an_id_follows_top_when_the_clock_stepped_back),
         functions_test(test_an_id_follows_what_the_gateway_has_seen),

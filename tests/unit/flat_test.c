@@ -45,12 +45,10 @@ static void assert_as_the_library_does(const char *value)
 
     assert_non_null(expected);
     assert_string_equal(text, expected);
-    if (!strstr(text, "\\u")) {
-        back = value_of(text, strlen(text));
-        assert_non_null(back);
-        assert_string_equal(back, value);
-        free(back);
-    }
+    back = value_of(text, strlen(text));
+    assert_non_null(back);
+    assert_string_equal(back, value);
+    free(back);
     free(text);
     free(expected);
     json_decref(json);
