@@ -543,9 +543,9 @@ def block_history(results):
                               for other in ("copy", "single")] + [own.show(0)])
     text = table(["", "/ COPY", "/ one row a commit", "rows/s"], rows) + fewer_rounds(results, "history")
     for one in results.pick("burst"):
-        text += (f"\n\nA burst of {one['rows']:,} chats in round {one['round']}, all accepted and none stored when the store starts, is "
-                 f"stored {one['lag_s']:.1f} s later; PostgreSQL works {one['store']['cpu_s']['postgres']:.1f} s of that, and "
-                 f"the store {one['store']['cpu_s']['store']:.1f} s.")
+        text += (f"\n\nA burst of {one['rows']:,} chats in round {one['round']}, all accepted and none stored when the store "
+                 f"starts, is stored {one['lag_s']:.1f} s later; PostgreSQL works {one['store']['cpu_s']['postgres']:.1f} s of "
+                 f"that, and the store {one['store']['cpu_s']['store']:.1f} s.")
     return text
 
 
@@ -583,8 +583,8 @@ def block_growth(results):
         costs = [results.sample(scenario, cpu_per_chat, system="hubbub json", **{key: value}, **where) for value in values]
         rows = [[f"{value:,}", (own / costs[0]).show(), own.show(1, " µs"), step]
                 for value, own, step in zip(values, costs, ["-", *doubled])]
-        text += "\n\n" + table([what, f"CPU per chat / with {values[0]}", "CPU per chat", "by each doubling since the row above"],
-                              rows)
+        text += "\n\n" + table([what, f"CPU per chat / with {values[0]}", "CPU per chat",
+                               "multiplied by each doubling since the row above"], rows)
         if scenario != "fan-out":  # whose rounds are told there
             text += fewer_rounds(results, scenario, lambda record: f"{record[key]:,}")
     return text
