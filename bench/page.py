@@ -95,7 +95,7 @@ def fit(points):
 class Results:
     def __init__(self, results):
         self.all = results
-        self.records = results["records"]
+        self.records = [record for record in results["records"] if record.get("chats", 1)]  # without, it measured nothing
         self.machine = results["machine"]
         self.planned = results["planned"]
 
@@ -120,8 +120,8 @@ class Results:
         slopes, starts = {}, {}
         for number in range(1, self.all["rounds"] + 1):
             points = [(record["members"] - 1, record[what] / record["chats"], record[whole or what] / record["chats"])
-                      for record in self.pick("fan-out", system=system, window=window, round=number) if record["chats"]]
-            if len(points) >= 3 and all(y > 0 for _, _, y in points):
+                      for record in self.pick("fan-out", system=system, window=window, round=number)]
+            if len(points) >= 3 and all(whole > 0 for _, _, whole in points):
                 slopes[number], starts[number] = fit(points)
         return Sample(slopes), Sample(starts)
 

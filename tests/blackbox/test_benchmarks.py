@@ -160,6 +160,14 @@ def test_what_is_good_as_far_as_it_was_measured_is_not_reached():
     assert found.verdict == "not measured in full" and found.shown.endswith("only 6 of 24 comparisons")
 
 
+def test_a_run_without_chats_measures_nothing():
+    own = fan_out("hubbub json", 1, 1)
+    own[-1].update(chats=0, deliveries=0)
+    results = made_up(fan_out("floor", 1, 1) + own)
+    assert verdict(results, "fan-out, hubbub json: CPU per delivery (slope)").verdict == "not measured in full"
+    page.render("{{fits}}{{fan-out}}{{peers}}{{growth}}", results)
+
+
 def test_what_is_bad_as_far_as_it_was_measured_is_not_reached():
     results = made_up(fan_out("floor", 1, 1) + fan_out("hubbub json", 1.5, 1, sizes=(10, 100, 1000)))
     assert verdict(results, "fan-out, hubbub json: CPU per delivery (slope)").verdict == "**not reached**"
