@@ -80,15 +80,14 @@ class Sample:
 
 
 def fit(points):
-    """Slope and start of the line through (x, y) of points (x, y, whole) that makes the squares of the errors, relative to
-    the whole, least.  Relative: else the largest rooms alone would decide, and the fixed part would drown in their noise.
-    The whole is y itself, or what y is a part of: so the parts of a cost add up to it."""
-    weights = [1 / (whole * whole) for _, _, whole in points]
+    """Slope and start of the line through (x, y) that makes the squares of the relative errors least: else the largest
+    rooms alone would decide, and the fixed part would drown in their noise."""
+    weights = [1 / (y * y) for _, y in points]
     total = sum(weights)
-    mean_x = sum(w * x for w, (x, _, _) in zip(weights, points)) / total
-    mean_y = sum(w * y for w, (_, y, _) in zip(weights, points)) / total
-    spread = sum(w * (x - mean_x) ** 2 for w, (x, _, _) in zip(weights, points))
-    slope = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y, _) in zip(weights, points)) / spread
+    mean_x = sum(w * x for w, (x, _) in zip(weights, points)) / total
+    mean_y = sum(w * y for w, (_, y) in zip(weights, points)) / total
+    spread = sum(w * (x - mean_x) ** 2 for w, (x, _) in zip(weights, points))
+    slope = sum(w * (x - mean_x) * (y - mean_y) for w, (x, y) in zip(weights, points)) / spread
     return slope, mean_y - slope * mean_x
 
 
@@ -115,13 +114,13 @@ class Results:
         """number(record) of each round."""
         return Sample({record["round"]: number(record) for record in self.pick(scenario, **where)})
 
-    def fitted(self, system, window, what, whole=None):
-        """Samples of the slope (per delivery) and the fixed part (per chat) of a cost, which may be a part of a whole."""
+    def fitted(self, system, window, what):
+        """Samples of the slope (per delivery) and the fixed part (per chat) of a cost."""
         slopes, starts = {}, {}
         for number in range(1, self.all["rounds"] + 1):
-            points = [(record["members"] - 1, record[what] / record["chats"], record[whole or what] / record["chats"])
-                      for record in self.pick("fan-out", system=system, window=window, round=number)]
-            if len(points) >= 3 and all(whole > 0 for _, _, whole in points):
+            points = [(record["members"] - 1, record[what] / record["chats"]) for record in
+                      self.pick("fan-out", system=system, window=window, round=number)]
+            if len(points) >= 3 and all(y > 0 for _, y in points):
                 slopes[number], starts[number] = fit(points)
         return Sample(slopes), Sample(starts)
 
@@ -365,8 +364,11 @@ def fewer_rounds(results, scenario, named=lambda record: record["system"]):
     return f"\n\nRounds, where not {results.all['rounds']}: {', '.join(fewer)}." if fewer else ""
 
 
-def parts(user, system):
-    return f"{user.short(3)} + {system.short(3)}" if user else "-"
+def user_and_system(results, scenario, **where):
+    """Their shares of the CPU, in all rounds together: the kernel counts the sum to the nanosecond, but only at each of its
+    ticks, 100 or so a second, looks which of the two it is."""
+    user, kernel = (sum(record[key] for record in results.pick(scenario, **where)) for key in ("cpu_user_us", "cpu_system_us"))
+    return f"{100 * user / (user + kernel):.0f} + {100 * kernel / (user + kernel):.0f}%" if user + kernel else "-"
 
 
 def others_cpu(results, scenario, **where):
@@ -407,14 +409,14 @@ def block_fits(results):
             slope, start = results.fitted(system, window, "cpu_us")
             if slope:
                 ratio = slope / results.fitted("floor", window, "cpu_us")[0]
-                user, kernel = (results.fitted(system, window, key, "cpu_us") for key in ("cpu_user_us", "cpu_system_us"))
-                rows.append([system, str(window), ratio.show(), slope.show(3, " µs"), parts(user[0], kernel[0]),
-                             start.show(1, " µs"), parts(user[1], kernel[1]),
+                small, large = (user_and_system(results, "fan-out", system=system, window=window, members=members)
+                                for members in (MEMBERS[0], MEMBERS[-1]))
+                rows.append([system, str(window), ratio.show(), slope.show(3, " µs"), large, start.show(1, " µs"), small,
                              *others_cpu(results, "fan-out", system=system, window=window),
                              results.fitted(system, window, "writes")[0].show(3)])
-    return table(["system", "window", "slope / floor's", "slope: CPU per delivery", "of it user + system",
-                  "fixed part: CPU per chat", "of it user + system", "Redis, CPU per chat", "store, CPU per chat",
-                  "writes per delivery"], rows) + \
+    return table(["system", "window", "slope / floor's", "slope: CPU per delivery",
+                  f"user + system, {MEMBERS[-1]:,} members", "fixed part: CPU per chat", f"user + system, {MEMBERS[0]} members",
+                  "Redis, CPU per chat", "store, CPU per chat", "writes per delivery"], rows) + \
         fewer_rounds(results, "fan-out", lambda record: f"{record['system']} with {record['members']:,} members")
 
 
@@ -507,12 +509,12 @@ def block_senders(results):
 def block_pair(results):
     rows = []
     for system in results.systems("pair"):
-        own, user, kernel, sleeps, writes = (
-            results.sample("pair", lambda record: record[key] / record["chats"], system=system)
-            for key in ("cpu_us", "cpu_user_us", "cpu_system_us", "sleeps", "writes"))
+        own, sleeps, writes = (results.sample("pair", lambda record: record[key] / record["chats"], system=system)
+                               for key in ("cpu_us", "sleeps", "writes"))
         rows.append([system, (own / results.sample("pair", cpu_per_chat, system="floor")).show(), own.show(1, " µs"),
-                     parts(user, kernel), *others_cpu(results, "pair", system=system), sleeps.show(), writes.show()])
-    return table(["system", "CPU per chat / floor's", "CPU per chat", "of it user + system", "Redis, CPU per chat",
+                     user_and_system(results, "pair", system=system), *others_cpu(results, "pair", system=system),
+                     sleeps.show(), writes.show()])
+    return table(["system", "CPU per chat / floor's", "CPU per chat", "user + system", "Redis, CPU per chat",
                   "store, CPU per chat", "sleeps per chat", "writes per chat"], rows) + fewer_rounds(results, "pair")
 
 
