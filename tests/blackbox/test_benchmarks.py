@@ -256,6 +256,11 @@ def test_growing_memory_is_seen():
     assert verdict(steps(5000, 5010), "memory after").verdict == "not measured in full"
 
 
+def test_the_page_asks_for_what_is_measured():
+    assert (page.MEMBERS, page.WINDOWS, page.CROWD_ROOMS, page.IDLE_CLIENTS, page.GATEWAYS) == \
+        (scenarios.MEMBERS, scenarios.WINDOWS, scenarios.CROWD_ROOMS, scenarios.IDLE_CLIENTS, max(scenarios.GATEWAYS))
+
+
 def test_every_block_has_its_place_in_the_template():
     with open(os.path.join(ROOT, "bench/page.md")) as template:
         assert sorted(set(re.findall(r"{{(.*?)}}", template.read())) - set(page.instructions())) == sorted(page.BLOCKS)
