@@ -242,8 +242,9 @@ class Installation:
         return self.call("HLEN", "hubbub:{0}:names") == ":0"
 
     def newest(self, lane):
-        """The id of the last entry of a lane's log."""
-        return stream_to_id(lane, self.call("EVAL", NEWEST, 1, f"hubbub:{{{lane}}}:log")[1:])
+        """The id of the last entry of a lane's log; 0 if there is none."""
+        last = self.call("EVAL", NEWEST, 1, f"hubbub:{{{lane}}}:log")[1:]
+        return stream_to_id(lane, last) if last != "0-0" else 0
 
     def catch_up(self):
         """Waits until PostgreSQL has all that Redis has: else the store would still work while another is measured."""
