@@ -85,7 +85,7 @@ static void join(int client)
     ssize_t len = read(client, name, sizeof name - 1);
     struct room *room;
 
-    if (len <= 0 || name[len - 1] != '\n' || write(client, "joined\n", 7) != 7) {
+    if (len <= 0 || name[len - 1] != '\n') {
         leave(client, len <= 0 ? NULL : "it did not begin with the name of a room");
         return;
     }
@@ -95,6 +95,8 @@ static void join(int client)
     clients[client].next = room->first;
     clients[room->first].previous = client;
     room->first = client;
+    if (write(client, "joined\n", 7) != 7)
+        leave(client, "its socket is full");
 }
 
 static void hear(int client)
