@@ -31,6 +31,7 @@ from place import (Failure, Place, Ports, account, die_with_parent, ignore_signa
                    reachable, wait_for)
 
 ROUNDS = 5
+WARM_UP = 0.15  # seconds before what is counted
 LOAD_SECONDS = 180  # only what is broken takes so long
 SETTLE_SECONDS = 60
 FSYNCS = 300
@@ -146,7 +147,7 @@ class Bench:
         command = [os.path.join(self.build, "bench/bench-load"), "--dialect", dialect, "--connect", ",".join(addresses),
                    "--joining", str(joining),
                    "--watch", ",".join(f"{name}={server.pid}" for name, server in watched.items())]
-        for name, value in {"name": f"b{self.loads}-", **options}.items():
+        for name, value in {"name": f"b{self.loads}-", "warm-up": WARM_UP, **options}.items():
             given = [] if value is True else [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
             command += ["--" + name, *given]
         with on_cores(cores):

@@ -26,6 +26,7 @@ MEMBERS = (10, 100, 1000, 5000)
 # Not ngircd among 5,000: it lets so many into a room but slowly (2,000 took it 40 s).
 PEERS_AT = {100: PEERS, 1000: PEERS, 5000: ("inspircd", "nats")}
 FSYNC_EVERY_SECOND = "hubbub line, fsync every second"
+BRIEFLY = {"seconds": 0.35, "poll": True}  # there is much to measure in the 20 minutes that `make bench` may take
 LATENCY_SECONDS = {1: 4, 10: 1.5}  # by how many speak; a figure is to be reached with one
 CROWD_ROOM = 50           # members of each of the many rooms
 CROWD_ROOMS = 1000
@@ -91,23 +92,23 @@ def fan_out(bench, number):
     """What a chat costs, by members of its room and by how many are under way."""
     for members in MEMBERS:
         for system in in_turn(FAN_OUT + PEERS_AT.get(members, ()) + tuple(LONGER_FLOORS), number):
-            measure(bench, "fan-out", system, {}, members=members, windows=WINDOWS, seconds=0.5,
-                    bytes=LONGER_FLOORS.get(system, BYTES), poll=True)
+            measure(bench, "fan-out", system, {}, members=members, windows=WINDOWS, bytes=LONGER_FLOORS.get(system, BYTES),
+                    **BRIEFLY)
     for system in in_turn(FAN_OUT + PEERS, number):  # some servers take few requests of one client in a turn
-        measure(bench, "senders", system, {}, members=100, senders=10, windows=WINDOWS[-1:], seconds=0.5, poll=True)
+        measure(bench, "senders", system, {}, members=100, senders=10, windows=WINDOWS[-1:], **BRIEFLY)
 
 
 def pair(bench, number):
     """What a chat costs that one other hears: hardly more than to wake up for it, and as often as the server must."""
     for system in in_turn(FAN_OUT + (FSYNC_EVERY_SECOND,), number):
-        measure(bench, "pair", system, {}, members=2, windows=(1,), seconds=0.5, poll=True)
+        measure(bench, "pair", system, {}, members=2, windows=(1,), **BRIEFLY)
 
 
 def crowd(bench, number):
     """Many rooms of 50, as many as this machine lets one process have connections for."""
     rooms = min(CROWD_ROOMS, (bench.descriptors - 200) // CROWD_ROOM)
     for system in in_turn(CROWD, number):
-        measure(bench, "crowd", system, {}, rooms=rooms, members=CROWD_ROOM, windows=(1,), seconds=0.8, poll=True)
+        measure(bench, "crowd", system, {}, rooms=rooms, members=CROWD_ROOM, windows=(1,), seconds=0.6, poll=True)
 
 
 def latency(bench, number):
