@@ -31,6 +31,7 @@ static struct room {
     struct iovec said[EVENTS_MAX]; /* what, */
     int speakers[EVENTS_MAX];      /* and by whom */
 } rooms[ROOMS_MAX], *heard[EVENTS_MAX];
+static int room_count; /* those from here on are free; of the others, those without a name */
 
 static struct { /* by descriptor; 0 is none, as it is no client's */
     struct room *room;
@@ -50,27 +51,52 @@ static void leave(int client, const char *why)
     if (clients[client].room != NULL)
         *(previous != 0 ? &clients[previous].next : &clients[client].room->first) = next;
     clients[next].previous = previous;
+    if (clients[client].room != NULL && clients[client].room->first == 0)
+        clients[client].room->name[0] = '\0';
+    while (room_count > 0 && rooms[room_count - 1].name[0] == '\0')
+        room_count--;
     memset(&clients[client], 0, sizeof clients[client]);
     close(client);
+}
+
+/* The room of that name, or one that is free. */
+static struct room *find_room(const char *name)
+{
+    struct room *free_one = NULL;
+
+    for (struct room *room = rooms; room < rooms + room_count; room++) {
+        if (strcmp(room->name, name) == 0)
+            return room;
+        if (room->name[0] == '\0')
+            free_one = room;
+    }
+    if (free_one != NULL)
+        return free_one;
+    if (room_count == ROOMS_MAX) {
+        fprintf(stderr, "bench-floor: there are %d rooms already\n", ROOMS_MAX);
+        exit(1);
+    }
+    return &rooms[room_count++];
 }
 
 static void join(int client)
 {
     char name[sizeof rooms->name] = "";
     ssize_t len = read(client, name, sizeof name - 1);
-    struct room *room = rooms;
+    struct room *room;
 
-    while (room < rooms + ROOMS_MAX - 1 && room->name[0] != '\0' && strcmp(room->name, name) != 0)
-        room++;
-    if (len <= 0 || name[len - 1] != '\n' || write(client, "joined\n", 7) != 7) {
+    if (len <= 0 || name[len - 1] != '\n') {
         leave(client, len <= 0 ? NULL : "it did not begin with the name of a room");
         return;
     }
+    room = find_room(name);
     memcpy(room->name, name, sizeof name);
     clients[client].room = room;
     clients[client].next = room->first;
     clients[room->first].previous = client;
     room->first = client;
+    if (write(client, "joined\n", 7) != 7)
+        leave(client, "its socket is full");
 }
 
 static void hear(int client)

@@ -35,6 +35,12 @@ def lane_of(name):
     return crc % LANES
 
 
+def stream_to_id(lane, text):
+    """The 63-bit form of an id that Redis has given in that lane."""
+    ms, seq = map(int, text.split("-"))
+    return ms << 20 | lane << 14 | seq
+
+
 def bulk(value):
     value = value if isinstance(value, bytes) else str(value).encode()
     return b"$%d\r\n%s\r\n" % (len(value), value)
@@ -135,8 +141,7 @@ class Publisher:
         """The newest id of each lane, in its 63-bit form; 0 where nothing was said."""
         found = [0] * LANES
         for lane in (lane for lane in range(LANES) if self.seqs[lane]):
-            ms, seq = self.call("GET", f"hubbub:{{{lane}}}:top").split(b"\r\n")[1].split(b"-")
-            found[lane] = int(ms) << 20 | lane << 14 | int(seq)
+            found[lane] = stream_to_id(lane, self.call("GET", f"hubbub:{{{lane}}}:top").split(b"\r\n")[1].decode())
         return found
 
     def close(self):

@@ -3,7 +3,7 @@
 
 Everything runs on this machine, in a private installation on a disk, and ends with this program.  All results are in
 DIRECTORY/bench/results.json.  With --only (or fewer rounds than five) some scenarios are measured alone: their results
-are printed, and the page stays as it is.
+are printed, and the page stays as it is.  What is not a whole run, or not yet, is in DIRECTORY/bench/some.json.
 """
 
 import argparse
@@ -24,16 +24,18 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import page  # noqa: E402
-from scenarios import SCENARIOS  # noqa: E402
+from scenarios import SCENARIOS, planned  # noqa: E402
 from servers import (CORES, OTHER_CORE, ROOT, SERVER_CORE, Floor, Inspircd, Installation, Nats, Ngircd,  # noqa: E402
                      Postgres, on_cores, sockets)
 from place import (Failure, Place, Ports, account, die_with_parent, ignore_signals, leave_on_signals, lock,  # noqa: E402
                    reachable, wait_for)
 
 ROUNDS = 5
+WARM_UP = 0.15  # seconds before what is counted
 LOAD_SECONDS = 180  # only what is broken takes so long
 SETTLE_SECONDS = 60
 FSYNCS = 300
+TOOLS = {"gnuplot": "gnuplot-nox", "redis-benchmark": "redis-tools"}  # that a whole run needs, by package
 PEER_CLASSES = {"ngircd": Ngircd, "inspircd": Inspircd, "nats": Nats}
 PACKAGES = ("ngircd", "inspircd", "nats-server", "redis-server", "libevent-2.1-7", "libhiredis0.14",
             "gcc", "gnuplot-nox")
@@ -53,6 +55,7 @@ class Bench:
         self.servers = {}        # peers and the floor by name
         self.installations = {}  # of hubbub, by what they are for
         self.children = set()    # loads that run now
+        self.unsettled = set()   # installations whose store may have something to do still
 
     # What is measured
 
@@ -102,8 +105,24 @@ class Bench:
         server = self.hubbub.gateway if system.startswith("hubbub") else self.server(system)
         if server:
             server.stop()
-            with on_cores(SERVER_CORE):
-                server.start()
+            try:
+                with on_cores(SERVER_CORE):
+                    server.start()
+            except Failure as failure:
+                if system.startswith("hubbub"):
+                    raise
+                self.lose(system, str(failure))
+
+    def lose(self, system, why):
+        """A peer that worked and works no longer: the others go on without it."""
+        self.fail(self.scenario, system, why)
+        self.absent[system] = why
+
+    def settle(self):
+        """What is measured next shall not pay for what was before."""
+        for installation in self.installations.values():
+            installation.settle()
+        self.unsettled.clear()
 
     # Load
 
@@ -115,6 +134,8 @@ class Bench:
             addresses = [gateway.address(dialect) for gateway in used]
             watched = {"server": used[0], **{f"gateway{n}": gateway for n, gateway in enumerate(used[1:], 2)},
                        "redis": installation.redis}
+            if installation.store:
+                watched["store"] = installation.store
             joining = 200
         else:
             server = self.server(system)
@@ -126,7 +147,7 @@ class Bench:
         command = [os.path.join(self.build, "bench/bench-load"), "--dialect", dialect, "--connect", ",".join(addresses),
                    "--joining", str(joining),
                    "--watch", ",".join(f"{name}={server.pid}" for name, server in watched.items())]
-        for name, value in {"name": f"b{self.loads}-", **options}.items():
+        for name, value in {"name": f"b{self.loads}-", "warm-up": WARM_UP, **options}.items():
             given = [] if value is True else [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
             command += ["--" + name, *given]
         with on_cores(cores):
@@ -153,18 +174,42 @@ class Bench:
             used = installation.gateways
         else:
             used = [self.server(system)]
-        if used == [None]:
+        if used == [None] or not self.alive(system, used):
             return None
+        while self.unsettled:
+            self.unsettled.pop().catch_up()
+        if installation:
+            self.unsettled.add(installation)
         before = {server: sockets(server.pid) for server in used}
         child = self.load_begin(system, installation, gateways, **options)
         told, error = self.load_end(child)
         if child.returncode != 0:
             self.fail(self.scenario, system, f"bench-load {' '.join(child.args[3:])}: {error or told[-300:]}")
         for server, count in before.items():
-            wait_for(lambda: sockets(server.pid) <= count, SETTLE_SECONDS, f"{server.name} has let its clients go")
-        if system.startswith("hubbub"):
+            wait_for(lambda: not server.alive() or sockets(server.pid) <= count, SETTLE_SECONDS,
+                     f"{server.name} has let its clients go")
+        if not self.alive(system, used):
+            return None
+        if installation:
             wait_for(installation.is_empty, SETTLE_SECONDS, "everybody has left")
-        return json.loads(told) if child.returncode == 0 else None
+        return self.parsed(told) if child.returncode == 0 else None
+
+    def alive(self, system, used):
+        """False after noting that a peer has died; of hubbub that is a Failure."""
+        dead = [server for server in used if not server.alive()]
+        if dead:
+            why = f"{dead[0].name} ended with status {dead[0].process.returncode}: {dead[0].log_tail(1).strip()}"
+            if system.startswith("hubbub"):
+                raise Failure(why)
+            self.lose(system, why)
+        return not dead
+
+    @staticmethod
+    def parsed(told):
+        try:
+            return json.loads(told)
+        except ValueError:
+            raise Failure(f"bench-load told no JSON: {told[-300:]}") from None
 
     @staticmethod
     def sockets(server):
@@ -180,9 +225,12 @@ class Bench:
 
     @staticmethod
     def cpu_us(pid):
-        """The CPU time of a process of one thread, or of the first of its threads."""
-        with open(f"/proc/{pid}/schedstat") as file:
-            return int(file.read().split()[0]) / 1000
+        """The CPU time of all threads of a process."""
+        used = 0
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                used += int(file.read().split()[0]) / 1000
+        return used
 
     # Results
 
@@ -288,10 +336,10 @@ def run_scenario(bench, name, rounds, began):
     for bench.round in range(1, rounds + 1):
         start = time.monotonic()
         try:
+            bench.settle()
             SCENARIOS[name](bench, bench.round)
         except (Failure, OSError) as failure:
             bench.fail(name, "-", str(failure))
-            return
         say(f"{name}: round {bench.round} of {rounds} took {time.monotonic() - start:.0f} s "
             f"({time.monotonic() - began:.0f} s in all)")
 
@@ -312,11 +360,25 @@ def arguments():
     return options
 
 
+def write_results(results, path):
+    with open(path + ".new", "w") as file:
+        json.dump(results, file, indent=1)
+    os.rename(path + ".new", path)
+
+
+def require_tools():
+    missing = [f"{tool} (in {package})" for tool, package in TOOLS.items() if not shutil.which(tool)]
+    if missing:
+        raise Failure(f"not installed: {', '.join(missing)}; deploy/install.sh bench")
+
+
 def main():
     options = arguments()
     leave_on_signals()
     if len(CORES) < 2:
         raise Failure("two cores are needed: one for the server, one for the load")
+    if not options.only:
+        require_tools()
     whole = not options.only and options.rounds == ROUNDS
     directory = os.path.join(options.build, "bench")
     os.makedirs(directory, exist_ok=True)
@@ -325,15 +387,16 @@ def main():
     place, ports, began = disk_place(options.build), Ports(), time.monotonic()
     bench = Bench(options.build, place, ports, descriptors)
     try:
-        results = {"machine": machine(place, descriptors), "rounds": options.rounds}
+        results = {"machine": machine(place, descriptors), "rounds": options.rounds, "planned": planned(options.rounds)}
+        path = os.path.join(directory, "some.json")
         for name in options.scenarios:
             run_scenario(bench, name, options.rounds, began)
             results.update(records=bench.records, failures=bench.failures, absent=bench.absent,
                            seconds=time.monotonic() - began)
-            path = os.path.join(directory, "results.json" if whole else "some.json")
-            with open(path + ".new", "w") as file:
-                json.dump(results, file, indent=1)
-            os.rename(path + ".new", path)
+            write_results(results, path)
+        if whole:
+            path = os.path.join(directory, "results.json")
+            write_results(results, path)
     finally:
         ignore_signals()
         bench.stop()

@@ -13,13 +13,16 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, ".."))
 sys.path.append(os.path.join(ROOT, "deploy"))
-from place import Failure, account  # noqa: E402
-from publish import FUNCTIONS, LANES, REVISION  # noqa: E402
+from place import Failure, account, wait_for  # noqa: E402
+from publish import FUNCTIONS, LANES, REVISION, stream_to_id  # noqa: E402
 from services import Gateway, Postgres, Redis, Server, Store, connects  # noqa: E402
 
 CORES = sorted(os.sched_getaffinity(0))  # that we may use; run.py needs two
 SERVER_CORE, OTHER_CORE = (CORES * 2)[:2]
 KEY_VERSION = "1"
+CATCH_UP_SECONDS = 120
+# As a status, which is one line.
+NEWEST = "local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]; return {ok = last and last[1] or '0-0'}"
 
 
 @contextlib.contextmanager
@@ -114,7 +117,7 @@ class Inspircd(Peer):
     """Without fakelag, command rates and lookups, and with queues that nobody fills."""
 
     dialect, program = "irc", "inspircd"
-    joining = 2000  # it lets them in once a second, all who wait
+    joining = 4000  # it lets them in once a second, all who wait
 
     def __init__(self, place, port):
         super().__init__(place, port, "inspircd")
@@ -237,6 +240,29 @@ class Installation:
     def is_empty(self):
         """True when everybody who was here has left, also for Redis."""
         return self.call("HLEN", "hubbub:{0}:names") == ":0"
+
+    def newest(self, lane):
+        """The id of the last entry of a lane's log; 0 if there is none."""
+        last = self.call("EVAL", NEWEST, 1, f"hubbub:{{{lane}}}:log")[1:]
+        return stream_to_id(lane, last) if last != "0-0" else 0
+
+    def catch_up(self):
+        """Waits until PostgreSQL has all that Redis has: else the store would still work while another is measured."""
+        if not self.store:
+            return
+        newest = [self.newest(lane) for lane in range(LANES)]
+
+        def stored():
+            positions = self.postgres.query("SELECT position FROM cursors ORDER BY lane").split()
+            return all(int(position) >= last for position, last in zip(positions, newest))
+
+        wait_for(stored, CATCH_UP_SECONDS, "the store has caught up")
+
+    def settle(self):
+        """Nothing of what was done before is to be paid by what is measured next."""
+        self.catch_up()
+        if self.store:
+            self.postgres.query("CHECKPOINT")
 
     def stop(self):
         for server in reversed(self.servers):

@@ -121,6 +121,13 @@ class Servers:
         self.postgres.query("CHECKPOINT")
 
 
+def run(command, **how):
+    """Runs a tool to its end; what it complains of is a Failure."""
+    done = subprocess.run(command, env=clean_environment({}), stderr=subprocess.PIPE, text=True, **how)
+    if done.returncode != 0:
+        raise Failure(f"{os.path.basename(command[0])}: {done.stderr.strip()}")
+
+
 def positions(psql):
     return [int(one) for one in psql.ask("SELECT string_agg(position::text, ' ' ORDER BY lane) FROM cursors").split()]
 
@@ -188,13 +195,11 @@ def copy_rows(servers, rows):
     url = servers.postgres.url
     psql = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d"]
     with open(path, "wb") as file:
-        subprocess.run(psql + [url(database="stored"), "-c", "COPY (SELECT * FROM messages) TO STDOUT (FORMAT binary)"],
-                       env=clean_environment({}), stdout=file, check=True)
+        run(psql + [url(database="stored"), "-c", "COPY (SELECT * FROM messages) TO STDOUT (FORMAT binary)"], stdout=file)
     servers.settle()
     meter, began = Meter(postgres=servers.postgres), time.monotonic()
     with open(path, "rb") as file:
-        subprocess.run(psql + [url(), "-c", "COPY messages FROM STDIN (FORMAT binary)"], env=clean_environment({}),
-                       stdin=file, check=True)
+        run(psql + [url(), "-c", "COPY messages FROM STDIN (FORMAT binary)"], stdin=file)
     seconds = time.monotonic() - began
     used = meter.read()
     os.unlink(path)
@@ -209,12 +214,9 @@ def single_rows(servers, rows):
     first = servers.postgres.query("SELECT id_at(now())")
     servers.settle()
     meter, began = Meter(postgres=servers.postgres), time.monotonic()
-    done = subprocess.run([os.path.join(servers.postgres.programs, "pgbench"), "-n", "-M", "prepared", "-c", "1",
-                           "-t", str(rows), "-D", f"id={first}", "-f", script, servers.postgres.url()],
-                          env=clean_environment({}), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    run([os.path.join(servers.postgres.programs, "pgbench"), "-n", "-M", "prepared", "-c", "1", "-t", str(rows),
+         "-D", f"id={first}", "-f", script, servers.postgres.url()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - began
-    if done.returncode != 0:
-        raise Failure(f"pgbench: {done.stderr.strip()}")
     return {"rows_s": rows / seconds, "seconds": seconds, "cpu_s": meter.read()}
 
 

@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -16,6 +18,10 @@ from hubbub import BUILD, PATIENCE, Ports, wait_for
 
 from place import die_with_parent
 from services import connects
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+sys.path.append(os.path.join(ROOT, "bench"))
+import scenarios  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not os.path.exists(f"{BUILD}/bench/bench-load"), reason="built without bench")
 
@@ -41,19 +47,27 @@ def check(told, rooms, members):
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p999"] <= latency["max"]
 
 
+@contextlib.contextmanager
+def running_floor():
+    """A floor's port and its process, with what it complains of as process.stderr."""
+    ports = Ports()
+    port = ports.take()
+    with subprocess.Popen([f"{BUILD}/bench/bench-floor", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True,
+                          preexec_fn=die_with_parent(signal.SIGKILL)) as process:
+        try:
+            wait_for(lambda: connects("127.0.0.1", port), PATIENCE, "the floor listens")
+            yield port, process
+        finally:
+            process.kill()
+    ports.close()
+
+
 @pytest.fixture(scope="module")
 def floor():
     """The floor's port and pid."""
-    ports = Ports()
-    port = ports.take()
-    process = subprocess.Popen([f"{BUILD}/bench/bench-floor", f"127.0.0.1:{port}"],
-                               preexec_fn=die_with_parent(signal.SIGKILL))
-    wait_for(lambda: connects("127.0.0.1", port), PATIENCE, "the floor listens")
-    yield port, process.pid
-    assert process.poll() is None
-    process.kill()
-    process.wait()
-    ports.close()
+    with running_floor() as (port, process):
+        yield port, process.pid
+        assert process.poll() is None
 
 
 class Bad:
@@ -151,6 +165,55 @@ def test_a_rate_is_kept(floor):
     check(told, 1, 10)
     assert told["runs"][0]["window"] is None and told["runs"][0]["rate"] == 500
     assert told["runs"][0]["chats"] in (499, 500, 501)
+
+
+def enter(port, room):
+    """A client of the floor in that room."""
+    client = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    client.sendall(f"{room}\n".encode())
+    assert client.recv(100) == b"joined\n"
+    return client
+
+
+def test_the_floor_frees_rooms_that_are_empty(floor):
+    """It has room for 4,096: more in turn are no trouble, and those that stay are kept apart."""
+    with enter(floor[0], "first") as first, enter(floor[0], "second") as second:
+        for number in range(4200):
+            enter(floor[0], f"room-{number}").close()
+        with enter(floor[0], "first") as other, enter(floor[0], "third") as third, enter(floor[0], "third") as fourth, \
+                enter(floor[0], "fourth") as alone:
+            first.sendall(b"of the first\n")
+            third.sendall(b"of the third\n")
+            assert other.recv(100) == b"of the first\n" and fourth.recv(100) == b"of the third\n"
+            for silent in (first, second, third, alone):
+                silent.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    silent.recv(100)
+
+
+def test_the_floor_ends_when_there_are_too_many_rooms():
+    with running_floor() as (port, process):
+        load("raw", port, "--rooms", "4097", "--members", "1", "--seconds", "0", status=2)
+        assert process.wait(PATIENCE) == 1
+        assert process.stderr.read() == "bench-floor: there are 4096 rooms already\n"
+
+
+@pytest.mark.parametrize("dialect", ("line", "json"))
+def test_the_longer_texts_of_the_floor_are_as_long_as_what_hubbub_sends(hubbub, dialect):
+    """But for the number of the load in its names, which is of one digit or several."""
+    log_in = {"line": "LOGIN {0}\nJOIN {1}\n", "json": '{{"type":"join","data":"{0}","room":"{1}"}}\n'}[dialect]
+    chat = {"line": "MSG {0}\n", "json": '{{"type":"chat","data":"{0}"}}\n'}[dialect]
+    text, told = "~00000000".ljust(scenarios.BYTES, "."), b""
+    with socket.create_connection(("127.0.0.1", hubbub.port(dialect)), PATIENCE) as receiver, \
+            socket.create_connection(("127.0.0.1", hubbub.port(dialect)), PATIENCE) as sender:
+        for number, client in enumerate((receiver, sender), 1):
+            client.sendall(log_in.format(f"b12-0-{number}", "b12-room-0").encode())
+        while b"b12-0-2" not in told:  # has come
+            told += receiver.recv(4096)
+        sender.sendall(chat.format(text).encode())
+        while not (found := re.search(rb"^.*~0.*$(?=\n)", told, re.M)):
+            told += receiver.recv(4096)
+    assert abs(len(found[0]) - scenarios.LONGER_FLOORS[f"floor, {dialect}'s bytes"]) <= 4
 
 
 def test_joining_alone_is_told(floor):

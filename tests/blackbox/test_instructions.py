@@ -33,6 +33,7 @@ def guard(tmp_path, monkeypatch, capsys):
         monkeypatch.setenv("CI", "true" if ci else "")
         return module.main(), capsys.readouterr().out
 
+    run.module = module
     return run
 
 
@@ -42,6 +43,23 @@ def test_patch_levels_do_not_keep_it_from_comparing(guard, tools, ci):
     assert guard(tools, 1090, ci)[0] == 0
     status, said = guard(tools, 1110, ci)
     assert status == 1 and "decode costs 1110 instructions; 1000 are recorded" in said
+
+
+def test_what_is_cheaper_is_to_be_recorded_and_fails_in_ci(guard):
+    assert guard(TOOLS, 910, True)[0] == 0
+    for ci in (False, True):
+        status, said = guard(TOOLS, 890, ci)
+        assert status == ci and "decode: over 10% less than recorded" in said
+
+
+def test_what_hangs_or_is_not_there_is_told_in_one_line(guard, monkeypatch):
+    module = guard.module
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "CASE_SECONDS", 0.1)
+    for command, why in ((["sleep", "60"], "longer than 0.1 s"), (["no-such-program"], "No such file")):
+        with pytest.raises(SystemExit) as ended:
+            module.ask(command)
+        assert why in ended.value.code and "\n" not in ended.value.code
 
 
 @pytest.mark.parametrize("tools", OTHERS)

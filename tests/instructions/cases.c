@@ -374,7 +374,7 @@ static void deliver_do(const struct work *work)
     conns_end_turn(conns);
 }
 
-/* Each has been told of each chat, a line each, in one write. */
+/* Each has been told of each chat, a line each, in one write, whatever the dialect. */
 static void deliver_check(const struct work *work, size_t i)
 {
     for (int n = 0; n < MEMBERS; n++) {
@@ -398,9 +398,9 @@ static void deliver_check(const struct work *work, size_t i)
     {                                                                                           \
         "encode-" name, "event", name, encode_set_up, encode_before, encode_do, encode_check, 0 \
     }
-#define DELIVER(name, item, chats)                                                           \
-    {                                                                                        \
-        name, item, "json", deliver_set_up, deliver_before, deliver_do, deliver_check, chats \
+#define DELIVER(name, item, dialect, chats)                                                   \
+    {                                                                                         \
+        name, item, dialect, deliver_set_up, deliver_before, deliver_do, deliver_check, chats \
     }
 
 static const struct work works[] = {
@@ -419,8 +419,10 @@ static const struct work works[] = {
     {"ack-json", "chat", "json", NULL, ack_before, ack_do, ack_check, 0},
     {"event-body", "chat", NULL, NULL, publish_before, publish_do, publish_check, 0},
     {"event-from-live", "event", NULL, NULL, live_before, live_do, live_check, 0},
-    DELIVER("deliver-1", "chat to 100 members", 1),
-    DELIVER("deliver-8", "turn with 8 chats to 100 members", 8),
+    DELIVER("deliver-1", "chat to 100 members", "json", 1),
+    DELIVER("deliver-8", "turn with 8 chats to 100 members", "json", 8),
+    DELIVER("deliver-line-1", "chat to 100 members", "line", 1),
+    DELIVER("deliver-line-8", "turn with 8 chats to 100 members", "line", 8),
 };
 #define WORKS (sizeof works / sizeof *works)
 
