@@ -273,7 +273,7 @@ def other_targets(results):
     yield at_least("accepting: acknowledged chats/s, over those of the publish function alone", f">= {ACCEPTING_MIN}",
                    ACCEPTING_MIN, sample, single("accepting", sample))
     sample = results.sample("turns", lambda record: record["most_in_a_turn"])
-    yield at_most("accepting: writes to Redis in one turn of the gateway's loop, at most", "<= 1", 1, sample,
+    yield at_most("accepting: writes on a connection to Redis in one turn of the gateway's loop, at most", "<= 1", 1, sample,
                   single("turns", sample), 0)
     for other, limit, what in (("copy", COPY_MIN, "binary COPY"), ("single", SINGLE_MIN, "one row a commit")):
         sample = results.sample("history", lambda record: record["store_rows_s"] / record[other + "_rows_s"])
@@ -531,7 +531,7 @@ def block_accepting(results):
         fewer_rounds(results, "accepting")
     for one in results.pick("turns"):
         text += (f"\n\nIn {one['turns']:,} turns of the gateway's loop, which strace followed in round {one['round']}, it "
-                 f"wrote {one['redis_writes']:,} times to Redis, and at most {one['most_in_a_turn']} in one turn.")
+                 f"wrote {one['redis_writes']:,} times to Redis, and at most {one['most_in_a_turn']} on one connection in one turn.")
     return text
 
 

@@ -5,6 +5,7 @@ over the rounds.  The order is another in each round, so that no system always c
 flat dict: scenario, round, system, what was varied, and what came out.
 """
 
+import collections
 import contextlib
 import os
 import re
@@ -197,15 +198,19 @@ def watch_turns(bench, hubbub, options):
 
 
 def count_turns(lines, redis_port):
-    """Turns of the loop, writes to Redis, and the most of them in one turn, from what strace tells."""
-    turns = writes = most = here = 0
-    to_redis = re.compile(rf"(?:write|writev|sendto|sendmsg)\(\d+<TCP:\[[^\]]*->127\.0\.0\.1:{redis_port}\]>")
+    """Turns of the loop, writes to Redis, and the most of them on one connection in one turn, from what strace tells.
+    There are two connections, one for subscriptions."""
+    turns = writes = most = 0
+    here = collections.Counter()  # in this turn, by connection
+    to_redis = re.compile(rf"(?:write|writev|sendto|sendmsg)\((\d+)<TCP:\[[^\]]*->127\.0\.0\.1:{redis_port}\]>")
     for line in lines:
         if "epoll_" in line and "resumed" not in line:
-            turns, here = turns + 1, 0
-        elif to_redis.search(line):
-            writes, here = writes + 1, here + 1
-            most = max(most, here)
+            turns += 1
+            here.clear()
+        elif found := to_redis.search(line):
+            writes += 1
+            here[found.group(1)] += 1
+            most = max(most, here[found.group(1)])
     return {"turns": turns, "redis_writes": writes, "most_in_a_turn": most}
 
 

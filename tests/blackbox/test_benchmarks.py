@@ -270,10 +270,11 @@ def test_turns_are_counted_from_what_strace_tells():
     said = ["10 epoll_wait(5, [], 32, 0) = 1\n",
             '10 writev(7<TCP:[127.0.0.1:40000->127.0.0.1:6379]>, [...], 2) = 100\n',
             '10 writev(9<TCP:[127.0.0.1:7000->127.0.0.1:40001]>, [...], 1) = 50\n',
+            '10 writev(8<TCP:[127.0.0.1:40002->127.0.0.1:6379]>, [...], 1) = 60\n',  # the other connection
             "10 epoll_wait(5,  <unfinished ...>\n", "10 <... epoll_wait resumed>[], 32, 0) = 1\n",
             '10 writev(7<TCP:[127.0.0.1:40000->127.0.0.1:6379]>, [...], 2) = 100\n',
             '10 writev(7<TCP:[127.0.0.1:40000->127.0.0.1:6379]>, [...], 2) = 100\n']
-    assert scenarios.count_turns(said, 6379) == {"turns": 2, "redis_writes": 3, "most_in_a_turn": 2}
+    assert scenarios.count_turns(said, 6379) == {"turns": 2, "redis_writes": 4, "most_in_a_turn": 2}
 
 
 def needs_gnuplot():
