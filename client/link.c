@@ -14,7 +14,9 @@
 #ifndef LINK_OPEN_SECONDS
 #define LINK_OPEN_SECONDS 10
 #endif
-#define ADDRESS_SECONDS 3 /* then the next one is tried, if there is one */
+#ifndef LINK_ADDRESS_SECONDS
+#define LINK_ADDRESS_SECONDS 3 /* then the next address is tried, if there is one */
+#endif
 
 struct link {
     struct event_base *base;
@@ -131,7 +133,7 @@ static void try_next(struct link *link, const char *why)
     bufferevent_setwatermark(link->stream, EV_READ, 0, WIRE_LINE_MAX + 1);
     bufferevent_enable(link->stream, EV_READ | EV_WRITE);
     if (link->next_found)
-        bufferevent_set_timeouts(link->stream, NULL, &(struct timeval){.tv_sec = ADDRESS_SECONDS});
+        bufferevent_set_timeouts(link->stream, NULL, &(struct timeval){.tv_sec = LINK_ADDRESS_SECONDS});
     /* A failure comes through on_event, also one that is known at once. */
     bufferevent_socket_connect(link->stream, address->ai_addr, (int)address->ai_addrlen);
 }
