@@ -144,16 +144,17 @@ static void test_long_lines_break_between_words(void **state)
 static void test_a_word_that_fits_in_no_line_is_broken(void **state)
 {
     say("Bob", "abcdefghijklmnopqrstuvwxyz0123456789");
-    assert_line(20, 2, "12:00 Bob:");
-    assert_line(20, 1, "      abcdefghijklmn");
-    assert_line(20, 0, "      opqrstuvwxyz01");
+    assert_line(20, 3, "12:00 Bob:");
+    assert_line(20, 2, "      abcdefghijklmn");
+    assert_line(20, 1, "      opqrstuvwxyz01");
+    assert_line(20, 0, "      23456789");
 }
 
 static void test_wide_characters_break_anywhere(void **state)
 {
     say("Bob", "漢字漢字漢字漢字漢字");
-    assert_line(20, 2, "12:00 Bob: 漢字漢字");
-    assert_line(20, 1, "      漢字漢字漢字");
+    assert_line(20, 1, "12:00 Bob: 漢字漢字");
+    assert_line(20, 0, "      漢字漢字漢字");
 }
 
 static void test_lines_of_a_text_stay_lines(void **state)
