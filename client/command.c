@@ -33,9 +33,9 @@ static const struct verb {
 
 static const char keys_help[] =
     "Without ROOM it is the one that you see.  //x says /x.\n"
-    "Tab completes commands, rooms and names.  Up and Down bring back what you typed.\n"
-    "PageUp and PageDown scroll; at the top, older messages are fetched.\n"
-    "Ctrl-N and Ctrl-P go to the next room and the one before.  Ctrl-L draws anew.\n"
+    "Tab completes commands, rooms and names.\n"
+    "Up and Down bring back what you typed; PageUp and PageDown scroll.\n"
+    "Ctrl-N and Ctrl-P show the next and the previous room; Ctrl-L draws anew.\n"
     "Ctrl-C empties the line, or quits if it is empty; so does Ctrl-D then.";
 
 static void *need(void *memory)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/ttydefaults.h> /* CTRL */
 #include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -31,8 +32,6 @@
 #define KEYS_PER_TURN 4096  /* bytes of a paste that come before others have their turn */
 #define ESCAPE_MS 50        /* the rest of a key's sequence comes within that */
 #define STATUS_MAX_BYTES 512
-
-#define CTRL(letter) ((letter) & 0x1f)
 
 /* Keys that terminfo does not name. */
 enum own_key { OWN_KEY_PASTE = KEY_MAX + 1, OWN_KEY_PASTED, OWN_KEY_WORD_LEFT, OWN_KEY_WORD_RIGHT };

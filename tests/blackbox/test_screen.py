@@ -72,7 +72,7 @@ def test_the_line_is_edited_as_elsewhere(show):
     terminal.press(b"\033b\033b" + control("k") + control("y") + control("y"))
     terminal.until_line(-1, "> one three-!one three-!")
     terminal.press(b"\033[1;5D\033[1;5D\033f" + control("u"))
-    terminal.until_line(-1, "> -!")
+    terminal.until_line(-1, ">  three-!")
     terminal.press(control("c"))
     terminal.until_line(-1, ">")
     assert terminal.process.poll() is None

@@ -146,7 +146,9 @@ static void assert_completes(const char *line, const char *wanted, const char *w
 
 static int set_up(void **state)
 {
-    people_here = (const char *const[]){"Alice", "alan", "Bob", "Ærø", "한글", NULL};
+    static const char *const names[] = {"Alice", "alan", "Bob", "Ærø", "한글", NULL};
+
+    people_here = names;
     return 0;
 }
 
@@ -207,9 +209,12 @@ static void test_people_are_completed_elsewhere(void **state)
 
 static void test_names_that_are_the_same_folded_are_one(void **state)
 {
-    people_here = (const char *const[]){"Straße", "STRASSE", NULL};
+    static const char *const same[] = {"Straße", "STRASSE", NULL};
+    static const char *const near[] = {"Straße", "strasse2", NULL};
+
+    people_here = same;
     assert_completes("str|", "Straße: |", NULL);
-    people_here = (const char *const[]){"Straße", "strasse2", NULL};
+    people_here = near;
     assert_completes("stra|", "Straße|", "Straße strasse2");
 }
 

@@ -137,8 +137,9 @@ static void test_long_lines_break_between_words(void **state)
     say("Bob", "one two three four five six");
     assert_line(24, 1, "12:00 Bob: one two three");
     assert_line(24, 0, "      four five six");
-    assert_line(23, 1, "12:00 Bob: one two");
-    assert_line(23, 0, "      three four five");
+    assert_line(23, 2, "12:00 Bob: one two");
+    assert_line(23, 1, "      three four five");
+    assert_line(23, 0, "      six");
 }
 
 static void test_a_word_that_fits_in_no_line_is_broken(void **state)
