@@ -41,6 +41,17 @@ static bool is_name(const char *text, int max)
     return chars > 0;
 }
 
+size_t name_span(const char *text)
+{
+    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+    utf8proc_ssize_t len;
+    utf8proc_int32_t c;
+
+    while (*at && (len = utf8proc_iterate(at, -1, &c)) > 0 && allowed(c))
+        at += len;
+    return (size_t)(at - (const utf8proc_uint8_t *)text);
+}
+
 static bool is_capital(char c)
 {
     return c >= 'A' && c <= 'Z';

@@ -27,6 +27,9 @@ bool name_fold(const char *given, char *folded);
 /* The same for a room, into ROOM_MAX_BYTES. */
 bool room_fold(const char *given, char *folded);
 
+/* How many bytes at the start of `text` may stand in a name: 0 if the first character may not. */
+size_t name_span(const char *text);
+
 /* The lane (0 to 7) of the room or recipient whose folded name this is: CRC-16/XMODEM mod 8. */
 unsigned lane_of(const char *folded);
 

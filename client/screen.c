@@ -1,0 +1,829 @@
+#include "screen.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ttydefaults.h> /* CTRL */
+#include <termios.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include <event2/event.h>
+#include <utf8proc.h>
+
+#define NCURSES_NOMACROS 1
+#define NCURSES_WIDECHAR 1
+#include <ncurses.h>
+#include <term.h>
+#undef columns /* macros of term.h */
+#undef lines
+
+#include "conversation.h"
+#include "edit.h"
+#include "width.h"
+
+#define COLUMNS_MIN 20      /* what a conversation needs; a narrower screen shows the left part */
+#define FRAME_MS 20         /* a flood of messages is drawn no oftener than that */
+#define KEYS_PER_TURN 4096  /* bytes of a paste that come before others have their turn */
+#define ESCAPE_MS 50        /* the rest of a key's sequence comes within that */
+#define STATUS_MAX_BYTES 512
+
+/* Keys that terminfo does not name. */
+enum own_key { OWN_KEY_PASTE = KEY_MAX + 1, OWN_KEY_PASTED, OWN_KEY_WORD_LEFT, OWN_KEY_WORD_RIGHT };
+
+#define PASTE_ON "\033[?2004h"
+#define PASTE_OFF "\033[?2004l"
+
+/* What the next byte belongs to. */
+enum input { INPUT_KEY, INPUT_META, INPUT_SEQUENCE, INPUT_PASTE };
+
+struct screen {
+    const struct screen_ops *ops;
+    void *ctx;
+    SCREEN *terminal;
+    struct event *readable, *resized, *frame;
+    bool changed;     /* and not drawn yet */
+    int64_t drawn_ms; /* monotonic */
+    bool colours;
+
+    struct conversation *conversation;
+    struct edit *edit;
+    char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES], question[STATUS_MAX_BYTES];
+    bool hidden;
+
+    bool scrolled;  /* the lowest line is `row` of `entry`, else the newest one */
+    int64_t entry;
+    unsigned row;
+
+    enum input input;
+    mbstate_t partial; /* a character whose bytes have not all come */
+    char *paste;       /* while INPUT_PASTE */
+    size_t paste_len;
+};
+
+/* What a dying program needs to give the terminal back, made before: a handler may hardly call anything. */
+static struct {
+    volatile sig_atomic_t taken;
+    struct termios before;
+    char bytes[256];
+    size_t len;
+} restore;
+
+static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGTERM};
+#define FATAL (sizeof fatal / sizeof fatal[0])
+
+/* Taking and giving back the terminal ------------------------------------------------------------------------- */
+
+static void restore_and_die(int number)
+{
+    if (restore.taken) {
+        restore.taken = 0;
+        (void)!write(STDOUT_FILENO, restore.bytes, restore.len);
+        tcsetattr(STDIN_FILENO, TCSANOW, &restore.before);
+    }
+    raise(number); /* SA_RESETHAND: for good now, when this returns */
+}
+
+static void add_capability(const char *name)
+{
+    const char *bytes = tigetstr(name);
+    size_t len;
+
+    if (!bytes || bytes == (const char *)-1)
+        return;
+    len = strcspn(bytes, "$"); /* what follows is a delay, of terminals of the past */
+    if (len > sizeof restore.bytes - restore.len)
+        return;
+    memcpy(restore.bytes + restore.len, bytes, len);
+    restore.len += len;
+}
+
+static void watch_fatal(void)
+{
+    struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND}, old;
+
+    restore.len = strlen(PASTE_OFF);
+    memcpy(restore.bytes, PASTE_OFF, restore.len);
+    add_capability("sgr0");
+    add_capability("cnorm");
+    add_capability("rmkx");
+    add_capability("rmcup");
+    for (size_t i = 0; i < FATAL; i++)
+        if (sigaction(fatal[i], NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
+            sigaction(fatal[i], &action, NULL);
+}
+
+static void forget_fatal(void)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL}, old;
+
+    restore.taken = 0;
+    for (size_t i = 0; i < FATAL; i++)
+        if (sigaction(fatal[i], NULL, &old) == 0 && old.sa_handler == restore_and_die)
+            sigaction(fatal[i], &action, NULL);
+}
+
+/* A bare container has no locale, but its terminal speaks UTF-8 as all do. */
+static void set_locale(void)
+{
+    if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* What is in the way of a screen here, or NULL. */
+static const char *unfit(void)
+{
+    const char *term = getenv("TERM");
+    const char *move;
+    int error;
+
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return "there is no terminal";
+    if (!term || !*term)
+        return "TERM is not set";
+    if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+        return "the terminal is unknown: terminfo has no entry for TERM";
+    move = tigetstr("cup");
+    del_curterm(cur_term); /* newterm() makes its own */
+    return move && move != (const char *)-1 ? NULL : "the terminal cannot move its cursor";
+}
+
+/* Past ncurses, which knows nothing of pastes. */
+static void write_past(const char *bytes)
+{
+    (void)!write(STDOUT_FILENO, bytes, strlen(bytes));
+}
+
+static void set_colours(struct screen *screen)
+{
+    /* Of 256, some of middling brightness: they can be read on dark and on light. */
+    static const short few[CONVERSATION_COLOURS] = {COLOR_RED,  COLOR_GREEN,   COLOR_YELLOW,
+                                                    COLOR_BLUE, COLOR_MAGENTA, COLOR_CYAN};
+    static const short many[CONVERSATION_COLOURS] = {167, 71, 136, 68, 133, 37};
+
+    if (start_color() != OK || use_default_colors() != OK)
+        return;
+    screen->colours = true;
+    for (short i = 0; i < CONVERSATION_COLOURS; i++)
+        init_pair((short)(i + 1), COLORS >= 256 ? many[i] : few[i], -1);
+}
+
+static void define_keys(void)
+{
+    define_key("\033[200~", OWN_KEY_PASTE);
+    define_key("\033[201~", OWN_KEY_PASTED);
+    define_key("\033[1;5D", OWN_KEY_WORD_LEFT); /* Ctrl and the arrows, as nearly all send it */
+    define_key("\033[1;5C", OWN_KEY_WORD_RIGHT);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Drawing --------------------------------------------------------------------------------------------------------- */
+
+/* Draws a cluster at a place; of what ncurses would measure otherwise, a sign that it is there. */
+static void draw_cluster(int y, unsigned x, const struct cluster *cluster)
+{
+    wchar_t shown[CLUSTER_SHOWN_MAX];
+
+    for (size_t i = 0; i < cluster->n; i++) {
+        shown[i] = cluster->shown[i];
+        if (wcwidth(shown[i]) == (int)char_width(shown[i]))
+            continue;
+        mvhline(y, (int)x, ' ', (int)cluster->width);
+        shown[0] = wcwidth(0xfffd) == 1 ? 0xfffd : '?';
+        mvaddnwstr(y, (int)x, shown, 1);
+        return;
+    }
+    mvaddnwstr(y, (int)x, shown, (int)cluster->n);
+}
+
+/* Draws text from column `x` on, up to column `end`; returns where it ends. */
+static unsigned draw_text(int y, unsigned x, unsigned end, const char *text, size_t len)
+{
+    struct cluster cluster;
+
+    for (; len > 0; text += cluster.len, len -= cluster.len) {
+        cluster_read(text, len, &cluster);
+        if (x + cluster.width > end)
+            break;
+        if (cluster.width > 0)
+            draw_cluster(y, x, &cluster);
+        x += cluster.width;
+    }
+    return x;
+}
+
+static attr_t attribute_of(enum style style)
+{
+    switch (style) {
+    case STYLE_TIME:
+    case STYLE_NOTICE:
+    case STYLE_PENDING:
+        return A_DIM;
+    case STYLE_NAME:
+    case STYLE_OWN:
+    case STYLE_DIRECT:
+    case STYLE_ERROR:
+        return A_BOLD;
+    case STYLE_MENTION:
+        return A_REVERSE;
+    case STYLE_PLAIN:
+        break;
+    }
+    return A_NORMAL;
+}
+
+static short colour_of(const struct span *span)
+{
+    if (span->style == STYLE_NAME)
+        return (short)(span->colour + 1);
+    return span->style == STYLE_ERROR ? 1 : 0; /* red */
+}
+
+static void draw_line(const struct screen *screen, int y, const struct line *line)
+{
+    unsigned x = line->indent;
+
+    for (size_t i = 0; i < line->n; i++) {
+        const struct span *span = &line->spans[i];
+
+        attr_set(attribute_of(span->style), screen->colours ? colour_of(span) : 0, NULL);
+        x = draw_text(y, x, (unsigned)COLS, span->text, span->len);
+    }
+    attr_set(A_NORMAL, 0, NULL);
+}
+
+static unsigned columns_of_lines(void)
+{
+    return COLS > COLUMNS_MIN ? (unsigned)COLS : COLUMNS_MIN;
+}
+
+static int rows_of_lines(void)
+{
+    return LINES > 2 ? LINES - 2 : 0;
+}
+
+/* How many lines are below the lowest one that is seen. */
+static size_t lines_below(const struct screen *screen)
+{
+    return screen->scrolled ?
+               conversation_back(screen->conversation, columns_of_lines(), screen->entry, screen->row) :
+               0;
+}
+
+static void draw_conversation(const struct screen *screen)
+{
+    size_t back = lines_below(screen);
+    struct line line;
+
+    for (int y = rows_of_lines() - 1; y >= 0; y--, back++) {
+        if (!conversation_line(screen->conversation, columns_of_lines(), back, &line))
+            return;
+        draw_line(screen, y, &line);
+    }
+}
+
+static void draw_status(const struct screen *screen, int y)
+{
+    unsigned columns = (unsigned)COLS, right = text_width(screen->right, strlen(screen->right));
+    const char *below = " PageDown: newer ";
+    unsigned end = columns > right ? columns - right : 0;
+
+    attr_set(A_REVERSE, 0, NULL);
+    mvhline(y, 0, ' ', COLS);
+    draw_text(y, end, columns, screen->right, strlen(screen->right));
+    if (screen->scrolled && end > strlen(below)) {
+        end -= (unsigned)strlen(below);
+        draw_text(y, end, columns, below, strlen(below));
+    }
+    draw_text(y, 0, end > 0 ? end - 1 : 0, screen->left, strlen(screen->left));
+    attr_set(A_NORMAL, 0, NULL);
+}
+
+/* Draws the lowest line, and leaves the cursor where one types. */
+static void draw_input(const struct screen *screen, int y)
+{
+    unsigned columns = (unsigned)COLS, x, column = 0;
+    const char *prompt = screen->question[0] ? screen->question : screen->prompt;
+    size_t from, to;
+
+    attr_set(screen->question[0] ? A_BOLD : A_NORMAL, 0, NULL);
+    x = draw_text(y, 0, columns > 4 ? columns - 4 : 0, prompt, strlen(prompt));
+    attr_set(A_NORMAL, 0, NULL);
+    if (screen->edit && !screen->hidden && !screen->question[0] && columns > x + 3) {
+        edit_window(screen->edit, columns - x, &from, &to, &column);
+        draw_text(y, x, columns, edit_text(screen->edit, NULL) + from, to - from);
+    }
+    move(y, x + column < columns ? (int)(x + column) : COLS - 1);
+}
+
+static void draw(struct screen *screen)
+{
+    screen->changed = false;
+    screen->drawn_ms = now_ms();
+    erase();
+    if (screen->conversation)
+        draw_conversation(screen);
+    if (LINES > 1)
+        draw_status(screen, LINES - 2);
+    draw_input(screen, LINES - 1);
+    refresh();
+}
+
+static void on_frame(evutil_socket_t fd, short what, void *ctx)
+{
+    struct screen *screen = ctx;
+
+    if (screen->changed)
+        draw(screen);
+}
+
+void screen_changed(struct screen *screen)
+{
+    int64_t wait = screen->drawn_ms + FRAME_MS - now_ms();
+    struct timeval later = {.tv_usec = (suseconds_t)wait * 1000};
+
+    if (screen->changed)
+        return;
+    screen->changed = true;
+    if (wait > 0)
+        evtimer_add(screen->frame, &later);
+    else
+        event_active(screen->frame, EV_TIMEOUT, 0);
+}
+
+/* Scrolling ------------------------------------------------------------------------------------------------------ */
+
+/* Makes the line that has so many below it the lowest one. */
+static void scroll_to(struct screen *screen, size_t back)
+{
+    struct line line;
+
+    screen->scrolled = back > 0 && conversation_line(screen->conversation, columns_of_lines(), back, &line);
+    if (screen->scrolled) {
+        screen->entry = line.entry;
+        screen->row = line.row;
+    }
+    screen_changed(screen);
+}
+
+/* A line is seen on both pages. */
+static size_t page_of_lines(void)
+{
+    return rows_of_lines() > 1 ? (size_t)rows_of_lines() - 1 : 1;
+}
+
+static void page_up(struct screen *screen)
+{
+    size_t rows = (size_t)rows_of_lines(), lines, back, most;
+
+    if (!screen->conversation)
+        return;
+    lines = conversation_lines(screen->conversation, columns_of_lines());
+    back = lines_below(screen);
+    most = lines > rows ? lines - rows : 0;
+    if (back >= most)
+        screen->ops->top(screen->ctx);
+    else
+        scroll_to(screen, back + page_of_lines() < most ? back + page_of_lines() : most);
+}
+
+static void page_down(struct screen *screen)
+{
+    size_t back;
+
+    if (!screen->conversation)
+        return;
+    back = lines_below(screen);
+    scroll_to(screen, back > page_of_lines() ? back - page_of_lines() : 0);
+}
+
+/* Keys ----------------------------------------------------------------------------------------------------------- */
+
+static void answer(struct screen *screen, bool yes)
+{
+    screen->question[0] = '\0';
+    screen_changed(screen);
+    screen->ops->answered(screen->ctx, yes);
+}
+
+static void answer_by_key(struct screen *screen, int key)
+{
+    if (key == 'y' || key == 'Y')
+        answer(screen, true);
+    else if (key == 'n' || key == 'N' || key == CTRL('c') || key == CTRL('d'))
+        answer(screen, false);
+    else
+        screen_bell(screen);
+}
+
+/* What edits the line, whichever way it comes. */
+static const struct binding {
+    int key;
+    enum edit_key does;
+} bindings[] = {
+    {CTRL('a'), EDIT_HOME},
+    {KEY_HOME, EDIT_HOME},
+    {CTRL('e'), EDIT_END},
+    {KEY_END, EDIT_END},
+    {CTRL('b'), EDIT_LEFT},
+    {KEY_LEFT, EDIT_LEFT},
+    {CTRL('f'), EDIT_RIGHT},
+    {KEY_RIGHT, EDIT_RIGHT},
+    {OWN_KEY_WORD_LEFT, EDIT_WORD_LEFT},
+    {OWN_KEY_WORD_RIGHT, EDIT_WORD_RIGHT},
+    {CTRL('h'), EDIT_BACKSPACE},
+    {0x7f, EDIT_BACKSPACE},
+    {KEY_BACKSPACE, EDIT_BACKSPACE},
+    {CTRL('d'), EDIT_DELETE},
+    {KEY_DC, EDIT_DELETE},
+    {CTRL('w'), EDIT_KILL_WORD},
+    {CTRL('u'), EDIT_KILL_TO_START},
+    {CTRL('k'), EDIT_KILL_TO_END},
+    {CTRL('y'), EDIT_YANK},
+    {CTRL('t'), EDIT_TRANSPOSE},
+    {KEY_UP, EDIT_OLDER},
+    {KEY_DOWN, EDIT_NEWER},
+};
+#define BINDINGS (sizeof bindings / sizeof bindings[0])
+
+static void edit_by_key(struct screen *screen, int key)
+{
+    for (size_t i = 0; i < BINDINGS; i++)
+        if (bindings[i].key == key) {
+            if (screen->hidden && (bindings[i].does == EDIT_OLDER || bindings[i].does == EDIT_NEWER))
+                return; /* a password is neither among what was typed before nor replaced by that unseen */
+            edit_key(screen->edit, bindings[i].does);
+            screen_changed(screen);
+            return;
+        }
+}
+
+static bool is_line_empty(const struct screen *screen)
+{
+    return !screen->edit || edit_text(screen->edit, NULL)[0] == '\0';
+}
+
+static void interrupt(struct screen *screen)
+{
+    if (is_line_empty(screen)) {
+        screen->ops->quit(screen->ctx);
+        return;
+    }
+    edit_clear(screen->edit, false);
+    screen_changed(screen);
+}
+
+static void resize(struct screen *screen)
+{
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+        return;
+    resizeterm(size.ws_row, size.ws_col);
+    clearok(curscr, TRUE); /* who knows what the terminal has made of what was there */
+    screen_changed(screen);
+}
+
+/* Ctrl-Z: the shell gets the terminal as it was, until it says "fg"; ncurses' handler of SIGTSTP sees to that. */
+static void suspend(struct screen *screen)
+{
+    restore.taken = 0;
+    write_past(PASTE_OFF);
+    raise(SIGTSTP);
+    write_past(PASTE_ON);
+    restore.taken = 1;
+    resize(screen);
+}
+
+static void press(struct screen *screen, int key)
+{
+    if (key == KEY_RESIZE)
+        return; /* ncurses tells what it was told by resize() */
+    if (screen->question[0]) {
+        answer_by_key(screen, key);
+        return;
+    }
+    switch (key) {
+    case '\r':
+    case '\n':
+    case KEY_ENTER:
+        screen->scrolled = false;
+        screen_changed(screen);
+        screen->ops->entered(screen->ctx);
+        return;
+    case '\t':
+        if (!screen->hidden)
+            screen->ops->complete(screen->ctx);
+        return;
+    case CTRL('n'):
+    case CTRL('p'):
+        screen->ops->next_room(screen->ctx, key == CTRL('n') ? 1 : -1);
+        return;
+    case CTRL('c'):
+        interrupt(screen);
+        return;
+    case CTRL('l'):
+        clearok(curscr, TRUE);
+        screen_changed(screen);
+        return;
+    case CTRL('z'):
+        suspend(screen);
+        return;
+    case KEY_PPAGE:
+        page_up(screen);
+        return;
+    case KEY_NPAGE:
+        page_down(screen);
+        return;
+    default:
+        break;
+    }
+    if (key == CTRL('d') && is_line_empty(screen))
+        screen->ops->quit(screen->ctx);
+    else if (screen->edit)
+        edit_by_key(screen, key);
+}
+
+static void press_meta(struct screen *screen, int key)
+{
+    if (!screen->edit || screen->question[0])
+        return;
+    if (key == 'b' || key == 'B')
+        edit_key(screen->edit, EDIT_WORD_LEFT);
+    else if (key == 'f' || key == 'F')
+        edit_key(screen->edit, EDIT_WORD_RIGHT);
+    screen_changed(screen);
+}
+
+static void type(struct screen *screen, const char *text, size_t len)
+{
+    if (!screen->edit || !edit_insert(screen->edit, text, len))
+        screen_bell(screen);
+    screen_changed(screen);
+}
+
+/* Pastes ------------------------------------------------------------------------------------------------------- */
+
+static void paste_begin(struct screen *screen)
+{
+    free(screen->paste);
+    screen->paste = malloc(SCREEN_PASTE_MAX);
+    screen->paste_len = 0;
+    screen->input = INPUT_PASTE;
+}
+
+static void paste_add(struct screen *screen, const char *bytes, size_t len)
+{
+    if (screen->paste && len <= SCREEN_PASTE_MAX - screen->paste_len) {
+        memcpy(screen->paste + screen->paste_len, bytes, len);
+        screen->paste_len += len;
+    }
+}
+
+/* CRLF and CR, which terminals send for it, become LF; those at the end go.  Returns the length. */
+static size_t tidy_lines(char *text, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '\r' && i + 1 < len && text[i + 1] == '\n')
+            continue;
+        text[n++] = (char)(text[i] == '\r' ? '\n' : text[i]);
+    }
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    return n;
+}
+
+static void paste_end(struct screen *screen)
+{
+    char *text = screen->paste;
+    size_t len = text ? tidy_lines(text, screen->paste_len) : 0;
+
+    screen->paste = NULL;
+    screen->input = INPUT_KEY;
+    if (len == 0 || screen->question[0])
+        screen_bell(screen);
+    else if (!memchr(text, '\n', len))
+        type(screen, text, len);
+    else if (screen->hidden) /* no password has several lines */
+        screen_bell(screen);
+    else
+        screen->ops->pasted(screen->ctx, text, len);
+    free(text);
+}
+
+/* Input ---------------------------------------------------------------------------------------------------------- */
+
+/* A whole character has come, which is not one of a key. */
+static void take_char(struct screen *screen, wchar_t c)
+{
+    utf8proc_uint8_t bytes[4];
+    size_t len = (size_t)utf8proc_encode_char(c, bytes);
+
+    switch (screen->input) {
+    case INPUT_PASTE:
+        if (c == CTRL('c')) { /* the paste has no end: the person wants out */
+            paste_end(screen);
+            return;
+        }
+        paste_add(screen, (const char *)bytes, len);
+        return;
+    case INPUT_META:
+        screen->input = c == '[' || c == 'O' ? INPUT_SEQUENCE : INPUT_KEY;
+        if (screen->input == INPUT_KEY)
+            press_meta(screen, c);
+        return;
+    case INPUT_SEQUENCE: /* of a key that terminfo does not know: its end is a letter or the like */
+        if (c >= 0x40)
+            screen->input = INPUT_KEY;
+        return;
+    case INPUT_KEY:
+        break;
+    }
+    if (c == '\033')
+        screen->input = INPUT_META;
+    else if (c < ' ' || c == 0x7f || screen->question[0])
+        press(screen, c);
+    else
+        type(screen, (const char *)bytes, len);
+}
+
+/* ncurses reads bytes and knows those of keys; characters are put together here, since their bytes may come apart. */
+static void take(struct screen *screen, int key)
+{
+    char byte = (char)key;
+    wchar_t c;
+    size_t len;
+
+    if (key > 0xff) {
+        if (key == OWN_KEY_PASTE)
+            paste_begin(screen);
+        else if (key == OWN_KEY_PASTED && screen->input == INPUT_PASTE)
+            paste_end(screen);
+        else if (screen->input != INPUT_PASTE)
+            press(screen, key);
+        return;
+    }
+    len = mbrtowc(&c, &byte, 1, &screen->partial);
+    if (len == (size_t)-2)
+        return;
+    if (len == (size_t)-1) {
+        memset(&screen->partial, 0, sizeof screen->partial);
+        return;
+    }
+    take_char(screen, len == 0 ? L'\0' : c);
+}
+
+static bool is_gone(void)
+{
+    struct pollfd polled = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+    struct screen *screen = ctx;
+    int budget = KEYS_PER_TURN, key = ERR;
+
+    while (budget > 0 && (key = getch()) != ERR) {
+        take(screen, key);
+        budget--;
+    }
+    if (key != ERR) {
+        event_active(screen->readable, EV_READ, 0); /* the rest may be with ncurses, where no one tells of it */
+        return;
+    }
+    if (screen->input == INPUT_META)
+        screen->input = INPUT_KEY; /* Escape alone */
+    if (budget == KEYS_PER_TURN && is_gone()) {
+        event_del(screen->readable);
+        screen->ops->quit(screen->ctx);
+    }
+}
+
+static void on_resized(evutil_socket_t fd, short what, void *ctx)
+{
+    resize(ctx);
+}
+
+/* The screen ------------------------------------------------------------------------------------------------------ */
+
+struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx, const char **why)
+{
+    struct screen *screen;
+
+    set_locale();
+    *why = unfit();
+    if (*why)
+        return NULL;
+    *why = "there is no memory";
+    screen = calloc(1, sizeof *screen);
+    if (!screen)
+        return NULL;
+    screen->ops = ops;
+    screen->ctx = ctx;
+    screen->readable = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_readable, screen);
+    screen->resized = evsignal_new(base, SIGWINCH, on_resized, screen);
+    screen->frame = evtimer_new(base, on_frame, screen);
+    if (!screen->readable || !screen->resized || !screen->frame)
+        goto failed;
+    /* Both before newterm(), which would put handlers of its own where there are none. */
+    if (tcgetattr(STDIN_FILENO, &restore.before) != 0 || evsignal_add(screen->resized, NULL) != 0)
+        goto failed;
+    watch_fatal();
+    restore.taken = 1;
+    screen->terminal = newterm(NULL, stdout, stdin);
+    if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
+        *why = "the terminal could not be set up";
+        goto failed;
+    }
+    raw();
+    noecho();
+    nonl();
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    set_escdelay(ESCAPE_MS);
+    define_keys();
+    if (colours)
+        set_colours(screen);
+    write_past(PASTE_ON);
+    strcpy(screen->prompt, "> ");
+    screen_changed(screen);
+    *why = NULL;
+    return screen;
+failed:
+    screen_destroy(screen);
+    return NULL;
+}
+
+void screen_destroy(struct screen *screen)
+{
+    if (!screen)
+        return;
+    if (screen->terminal) {
+        write_past(PASTE_OFF);
+        endwin();
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &restore.before);
+        delscreen(screen->terminal);
+    }
+    forget_fatal();
+    if (screen->readable)
+        event_free(screen->readable);
+    if (screen->resized)
+        event_free(screen->resized);
+    if (screen->frame)
+        event_free(screen->frame);
+    free(screen->paste);
+    free(screen);
+}
+
+void screen_show(struct screen *screen, struct conversation *conversation, struct edit *edit)
+{
+    if (screen->conversation != conversation)
+        screen->scrolled = false;
+    screen->conversation = conversation;
+    screen->edit = edit;
+    screen_changed(screen);
+}
+
+static void set(struct screen *screen, char *to, const char *text)
+{
+    snprintf(to, STATUS_MAX_BYTES, "%s", text);
+    screen_changed(screen);
+}
+
+void screen_set_status(struct screen *screen, const char *left, const char *right)
+{
+    set(screen, screen->left, left);
+    set(screen, screen->right, right);
+}
+
+void screen_set_prompt(struct screen *screen, const char *prompt, bool hidden)
+{
+    screen->hidden = hidden;
+    set(screen, screen->prompt, prompt);
+}
+
+void screen_ask(struct screen *screen, const char *question)
+{
+    set(screen, screen->question, question);
+}
+
+void screen_bell(struct screen *screen)
+{
+    beep();
+}

@@ -1,0 +1,111 @@
+"""A terminal: a program on a pseudo-terminal, what it shows (by pyte), and keys for it."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pyte
+
+from hubbub import PATIENCE
+
+# pyte knows all that these say, which of xterm it does not.
+TERM = "screen-256color"
+ENTER, PAGE_UP, PAGE_DOWN, UP, LEFT = b"\r", b"\033[5~", b"\033[6~", b"\033OA", b"\033OD"
+
+
+def pasted(text):
+    return b"\033[200~" + text.replace("\n", "\r").encode() + b"\033[201~"
+
+
+def control(letter):
+    return bytes([ord(letter) & 0x1f])
+
+
+class Terminal:
+    def __init__(self, command, columns=80, rows=24, **env):
+        self.master, self.slave = pty.openpty()
+        self.display = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.display)
+        self.written = b""
+        self.set_size(columns, rows)
+        self.before = termios.tcgetattr(self.slave)
+        environment = {"PATH": os.environ["PATH"], "TERM": TERM, "TZ": "UTC", **env}
+        environment.update({key: os.environ[key] for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ})
+        self.process = subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=environment,
+                                        start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+
+    def set_size(self, columns, rows):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def resize(self, columns, rows):
+        self.display.resize(rows, columns)
+        self.set_size(columns, rows)
+
+    def press(self, keys):
+        os.write(self.master, keys.encode() if isinstance(keys, str) else keys)
+
+    def read(self, seconds):
+        """Takes what was written meanwhile; false if nothing was."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return False
+        data = os.read(self.master, 65536)
+        self.written += data
+        self.stream.feed(data)
+        return True
+
+    def unread(self):
+        """How many bytes of what was typed the program has not read yet (in raw mode)."""
+        return struct.unpack("i", fcntl.ioctl(self.slave, termios.FIONREAD, b"\0\0\0\0"))[0]
+
+    def lines(self):
+        return [line.rstrip() for line in self.display.display]
+
+    def text(self):
+        return "\n".join(self.lines())
+
+    def until(self, condition, what="that"):
+        """Reads until the condition holds."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"never came: {what}; the screen is\n{self.text()}"
+            self.read(0.05)
+
+    def until_shown(self, text):
+        self.until(lambda: text in self.text(), text)
+
+    def until_gone(self, text):
+        self.until(lambda: text not in self.text(), f"the end of {text}")
+
+    def until_line(self, row, text):
+        self.until(lambda: self.lines()[row] == text, f"line {row}: {text}")
+
+    def wait(self):
+        """Until the program has ended and all is read; returns its status."""
+        self.until(lambda: self.process.poll() is not None, "the end of the program")
+        while self.read(0):
+            pass
+        return self.process.returncode
+
+    def column(self, row, text):
+        return self.lines()[row].index(text)
+
+    def is_sane(self):
+        """As it was before: the modes of the line, the cursor, no pastes in brackets, not the other screen."""
+        def last(on, off):
+            return self.written.rfind(on) <= self.written.rfind(off)
+        return (termios.tcgetattr(self.slave) == self.before and not self.display.cursor.hidden and
+                last(b"\033[?2004h", b"\033[?2004l") and last(b"\033[?1049h", b"\033[?1049l"))
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
