@@ -179,8 +179,8 @@ static bool fail(struct reading *reading, const char *format, ...)
     vsnprintf(reading->error, sizeof reading->error, format, arguments);
     va_end(arguments);
     for (unsigned char *at = (unsigned char *)reading->error; *at; at++) {
-        bool high =
-            at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; /* U+0080 to U+009F: terminals obey them, too */
+        /* U+0080 to U+009F: terminals obey them, too. */
+        bool high = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
 
         if (high || *at < ' ' || *at == 0x7f)
             *at = '?';
@@ -190,8 +190,7 @@ static bool fail(struct reading *reading, const char *format, ...)
     return false;
 }
 
-/* The command line -----------------------------------------------------------------------------------------
- */
+/* The command line --------------------------------------------------------------------------------------- */
 
 /* What getopt_long returns for the long options: behind what a char can be. */
 #define LONG_OPTION 256
@@ -289,8 +288,7 @@ static bool take_arguments(struct reading *reading, const char *const *given)
     return true;
 }
 
-/* The settings file ----------------------------------------------------------------------------------------
- */
+/* The settings file -------------------------------------------------------------------------------------- */
 
 /* NULL: there is no place for one.  The caller frees it. */
 static char *settings_path(void)
@@ -385,8 +383,7 @@ static bool read_settings(struct reading *reading)
     return good;
 }
 
-/* The password ---------------------------------------------------------------------------------------------
- */
+/* The password ------------------------------------------------------------------------------------------- */
 
 /* Reads up to `size` bytes: without stdio, whose buffer would keep a copy.  -1: it cannot be read. */
 static ssize_t read_all(int fd, char *buffer, size_t size)
@@ -459,8 +456,7 @@ static bool read_password(struct reading *reading)
     return good;
 }
 
-/* All of it ------------------------------------------------------------------------------------------------
- */
+/* All of it ---------------------------------------------------------------------------------------------- */
 
 static void name_by_login(struct options *options)
 {

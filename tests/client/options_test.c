@@ -1,6 +1,6 @@
 /* options: where each value comes from, which source is stronger, and the one line that says what is wrong.
  * Takes the root of the sources, whose man page and completion must know every option. */
-#include "../unit/unit.h"
+#include "unit.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -236,6 +236,7 @@ static void test_a_bad_option_is_named_with_its_value_and_what_would_do(void **s
     assert_refused("--tail|--since=9223372036854775808",
                    "--since 9223372036854775808: use the number that --tail --json shows as \"id\"", "");
     assert_refused("-u", "-u: its value is missing; use -u NAME", "");
+    assert_refused("chat|-u", "-u: its value is missing; use -u NAME", "");
     assert_refused("--tail|--since", "--since: its value is missing; use --since ID", "");
     assert_refused("--tail=yes", "--tail=yes: it has no value; use --tail", "");
     assert_refused("--quiet", "--quiet: there is no such option; see hubbub --help", "");
