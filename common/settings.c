@@ -21,7 +21,8 @@
 enum setting_type {
     SETTING_TEXT,
     SETTING_NUMBER,
-    SETTING_SECRET, /* may also come from the file that NAME_FILE names */
+    SETTING_SECRET,  /* may also come from the file that NAME_FILE names */
+    SETTING_FOREIGN, /* the client's alone: known here, and not read */
 };
 
 struct setting {
@@ -168,6 +169,10 @@ static const struct setting table[] = {
      "0: no limit."},
     {"DRAIN", PROGRAM_GATEWAY, NUMBER(drain), "10", 1, 3600, NULL, "",
      "Seconds that a gateway may take to end after SIGTERM."},
+    {"PASSWORD_FILE", PROGRAM_CLIENT, SETTING_FOREIGN, 0, "", 0, 0, NULL, "",
+     "The file with the password with which the client `hubbub` logs in: one line, in a file that only its "
+     "owner "
+     "may read."},
 };
 
 #define COUNT (sizeof table / sizeof table[0])
@@ -222,27 +227,32 @@ size_t redis_addresses(const char *url, struct redis_address addresses[REDIS_SER
     }
 }
 
+bool address_parse_or(const char *text, size_t len, unsigned short fallback, char *host, size_t size,
+                      unsigned short *port)
+{
+    const char *end = text + len, *behind = len > 0 && *text == '[' ? memchr(text, ']', len) : text;
+    char whole[256 + sizeof ":65535"];
+
+    if (!behind || len >= 256)
+        return false;
+    if (memchr(behind, ':', (size_t)(end - behind)))
+        return address_parse(text, len, host, size, port);
+    snprintf(whole, sizeof whole, "%.*s:%u", (int)len, text, fallback);
+    return address_parse(whole, strlen(whole), host, size, port);
+}
+
 size_t store_addresses(const char *url, struct store_address addresses[STORES_MAX])
 {
     static const char scheme[] = "store://";
-    char default_port[8];
     size_t n = 0;
 
-    snprintf(default_port, sizeof default_port, ":%d", STORE_PORT);
     for (const char *at = url;; at++) {
-        size_t len = strcspn(at, ","), host = len - (sizeof scheme - 1);
-        char text[256 + sizeof default_port];
-        bool has_port;
+        size_t len = strcspn(at, ",");
 
-        if (n == STORES_MAX || strncmp(at, scheme, sizeof scheme - 1) != 0 || host >= 256)
+        if (n == STORES_MAX || strncmp(at, scheme, sizeof scheme - 1) != 0)
             return 0;
-        memcpy(text, at + sizeof scheme - 1, host);
-        text[host] = '\0';
-        has_port = strchr(text[0] == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
-        if (!has_port)
-            strcat(text, default_port);
-        if (!address_parse(text, strlen(text), addresses[n].host, sizeof addresses[n].host,
-                           &addresses[n].port))
+        if (!address_parse_or(at + sizeof scheme - 1, len - (sizeof scheme - 1), STORE_PORT,
+                              addresses[n].host, sizeof addresses[n].host, &addresses[n].port))
             return 0;
         n++;
         at += len;
@@ -370,6 +380,8 @@ static bool assign_from(struct settings *settings, const char *variable, char *e
                  (int)(equals - variable), variable, nearest(name, (size_t)(equals - name)));
         return false;
     }
+    if (setting->type == SETTING_FOREIGN)
+        return true;
     if (!is_file)
         return assign(settings, setting, equals + 1, error, size);
     secret = read_secret(equals + 1);
@@ -405,7 +417,7 @@ bool settings_init(struct settings *settings, char **environment, char *error, s
     memset(settings, 0, sizeof *settings);
     snprintf(error, size, "out of memory");
     for (size_t i = 0; i < COUNT; i++)
-        if (!assign(settings, &table[i], table[i].fallback, error, size))
+        if (table[i].type != SETTING_FOREIGN && !assign(settings, &table[i], table[i].fallback, error, size))
             goto bad;
     for (char **at = environment; *at; at++)
         if (strncmp(*at, PREFIX, strlen(PREFIX)) == 0 && strchr(*at, '=') &&
@@ -425,7 +437,7 @@ bad:
 void settings_finish(struct settings *settings)
 {
     for (size_t i = 0; i < COUNT; i++)
-        if (table[i].type != SETTING_NUMBER)
+        if (table[i].type == SETTING_TEXT || table[i].type == SETTING_SECRET)
             free(*(char **)((char *)settings + table[i].offset));
     memset(settings, 0, sizeof *settings);
 }
@@ -477,7 +489,7 @@ int settings_arguments(enum program program, int argc, char **argv)
 
 void settings_print_markdown(FILE *out)
 {
-    static const char *const who[] = {"", "gateway", "store", "both"};
+    static const char *const who[] = {"", "gateway", "store", "both", "client"};
 
     fprintf(
         out,

@@ -4,14 +4,14 @@
 /*
  * settings: the environment variables HUBBUB_*, in one table (settings.c) from which --help and
  * docs/SETTINGS.md are made.  Both programs know all of them, so that one environment serves a whole
- * installation.
+ * installation; also the client's, which client/options.c reads.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-enum program { PROGRAM_GATEWAY = 1, PROGRAM_STORE = 2 };
+enum program { PROGRAM_GATEWAY = 1, PROGRAM_STORE = 2, PROGRAM_CLIENT = 4 };
 
 /* The values; strings are owned by the struct. */
 struct settings {
@@ -91,5 +91,9 @@ size_t store_addresses(const char *url, struct store_address addresses[STORES_MA
 
 /* Reads "host:port" or "[v6]:port".  False if it is not that. */
 bool address_parse(const char *text, size_t len, char *host, size_t size, unsigned short *port);
+
+/* The same, also without a port, which is `fallback` then. */
+bool address_parse_or(const char *text, size_t len, unsigned short fallback, char *host, size_t size,
+                      unsigned short *port);
 
 #endif

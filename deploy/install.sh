@@ -36,7 +36,7 @@ group_packages() {
     bench) echo redis-tools strace gnuplot-nox ;;
     # The peers that hubbub is measured beside, each a group: one that is not to be had is left out.
     ngircd | inspircd | nats-server) echo "$1" ;;
-    lint) echo clang clang-format clang-tidy cppcheck python3 ;;
+    lint) echo clang clang-format clang-tidy cppcheck mandoc python3 ;;
     *)
         echo "install.sh: no such group: $1 (build run test go lint fuzz instructions bench ngircd inspircd nats-server" \
             "engine)" >&2

@@ -26,7 +26,7 @@ c_files() {
 }
 
 scripts() {
-    find deploy migrations tests common .ci -name '*.sh' -o -path .ci/run | sort
+    find deploy migrations tests common completions .ci -name '*.sh' -o -name '*.bash' -o -path .ci/run | sort
 }
 
 check_format() {
@@ -53,7 +53,7 @@ check_cppcheck() {
 check_scripts() {
     for script in $(scripts); do
         case $(head -n 1 "$script") in
-        *bash) bash -n "$script" || return 1 ;;
+        *bash*) bash -n "$script" || return 1 ;;
         *) sh -n "$script" || return 1 ;;
         esac
     done
@@ -64,6 +64,14 @@ check_settings() {
         echo "docs/SETTINGS.md is not what the table in common/settings.c says: make settings"
         return 1
     }
+}
+
+# A page that names one of ours finds it only where that is installed.
+check_man_pages() {
+    if said=$(mandoc -T lint -W style docs/man/* | grep -v 'STYLE: referenced manual not found'); then
+        printf '%s\n' "$said"
+        return 1
+    fi
 }
 
 check_python() {
@@ -84,5 +92,6 @@ step "docs/SETTINGS.md" check_settings
 step clang-tidy check_tidy
 step cppcheck check_cppcheck
 step "shell scripts" check_scripts
+step "man pages" check_man_pages
 step "python files" check_python
 exit $status

@@ -15,6 +15,7 @@ from hubbub import JsonClient, LineClient  # noqa: E402
 from place import Failure, taken, wait_for  # noqa: E402
 
 from engine import PROJECT as NAME, remove_project, run, say, works  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 PATIENCE = 30
 DIALECTS = {"json": 7000, "line": 4000, "command": 5555, "gob": 8080, "prompt": 9999, "tls": 7443, "postgres": 5432}
@@ -61,9 +62,15 @@ class Project:
                             **{f"PORT_{name.upper()}": str(port) for name, port in self.ports.items()}}
         self.directory = ROOT
 
+    def compose_command(self, *arguments):
+        return ["docker", "compose", "-p", NAME, "-f", "docker-compose.yml", "-f", os.path.join(HERE, "test.yml"), *arguments]
+
     def compose(self, *arguments, seconds=600, **how):
-        return run(["docker", "compose", "-p", NAME, "-f", "docker-compose.yml", "-f", os.path.join(HERE, "test.yml"),
-                    *arguments], seconds, env=self.environment, cwd=self.directory, **how)
+        return run(self.compose_command(*arguments), seconds, env=self.environment, cwd=self.directory, **how)
+
+    def terminal(self, *arguments):
+        """The same, at a terminal."""
+        return Terminal(self.compose_command(*arguments), env=self.environment, cwd=self.directory)
 
     def build(self):
         self.compose("build", seconds=1200)

@@ -22,7 +22,7 @@ CARELESS = {"people": 2, "rate": 60, "repeat": False, "room": "careless", "burst
 
 
 def test_the_compose_file_and_its_settings_give_no_warning(project):
-    done = subprocess.run(["docker", "compose", "--profile", "test", "config", "-q"], cwd=ROOT, capture_output=True,
+    done = subprocess.run(["docker", "compose", "--profile", "test", "--profile", "client", "config", "-q"], cwd=ROOT, capture_output=True,
                           text=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -76,6 +76,50 @@ def test_accounts_and_directs_for_the_absent_work_through_the_balancer(project):
     project.compose("exec", "-T", "store", "hubbub-store", "forget", "Owner")
     assert project.json("owner").welcome["unread"] == 0
     sender.close()
+
+
+CLIENTS = {"in-a-gateway": ("exec", "gateway", "hubbub"), "before-the-balancer": ("run", "--rm", "client")}
+
+
+@pytest.mark.parametrize("where", CLIENTS)
+def test_the_client_talks_on_a_terminal(project, where):
+    watcher = project.json("watcher")
+    terminal = project.terminal(*CLIENTS[where], "-u", where)
+    try:
+        watcher.expect(type="joined", **{"from": where})
+        watcher.chat("legible-für-alle")
+        terminal.wait("legible-für-alle")
+        terminal.type("certainly\r")
+        watcher.expect(type="message", data="certainly", **{"from": where})
+        terminal.type("/quit\r")
+        assert terminal.ended() == 0
+        watcher.expect(type="left", **{"from": where})
+    finally:
+        terminal.close()
+        watcher.close()
+
+
+@pytest.mark.parametrize("where", CLIENTS)
+def test_the_client_says_what_is_piped_into_it(project, where):
+    command, *service = CLIENTS[where]
+    said = project.compose(command, "-T", *service, "-u", where, input=b"one\ntwo\n", stdin=None)
+    assert said == ""
+    project.wait_sql(f"select string_agg(text, ' ' order by id) from history where sender = '{where}' and text <> 'certainly'",
+                     "one two")
+
+
+def test_who_runs_the_client_is_called_as_outside(project):
+    watcher = project.json("watcher")
+    project.environment["LOGNAME"] = "somebody"
+    project.compose("run", "--rm", "-T", "client", input=b"", stdin=None)
+    watcher.expect(type="joined", **{"from": "somebody"})
+    watcher.close()
+
+
+def test_the_port_for_the_client_in_a_gateway_is_for_that_alone(project):
+    haproxy = project.containers("haproxy")[0]
+    said = run(["docker", "exec", haproxy.id, "bash", "-c", "exec 2>/dev/null 3<>/dev/tcp/gateway/7000 && echo yes; true"])
+    assert said == ""
 
 
 def test_the_queries_of_the_readme_have_answers_for_the_reader(project):
@@ -204,6 +248,12 @@ def test_a_third_gateway_gets_people_within_ten_seconds(project, tell):
     finally:
         for client in clients:
             client.close()
+
+
+def test_who_runs_the_client_leaves_what_runs_as_it_is(project):
+    before = {(one.name, one.pid) for one in project.containers()}
+    project.compose("run", "--rm", "-T", "client", input=b"still three?\n", stdin=None)
+    assert {(one.name, one.pid) for one in project.containers()} == before and ("gateway-3" in dict(before))
 
 
 def test_who_comes_goes_where_it_is_ready_and_fewest_are(project):

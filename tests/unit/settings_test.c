@@ -99,6 +99,15 @@ static void test_an_empty_list_of_stores_is_none(void **state)
     assert_error("HUBBUB_GUESTS=maybe", "HUBBUB_GUESTS=maybe: use allow or deny");
 }
 
+static void test_a_variable_of_the_client_is_passed_over(void **state)
+{
+    assert_true(init("HUBBUB_PASSWORD_FILE=/nonexistent/of-a-person"));
+    settings_finish(&settings);
+    assert_error(
+        "HUBBUB_PASSWORD_FILES=x",
+        "HUBBUB_PASSWORD_FILES: there is no such setting; the nearest is HUBBUB_PASSWORD_FILE (see --help)");
+}
+
 static void test_a_gateway_without_a_name_has_the_hosts(void **state)
 {
     assert_true(init(NULL));
@@ -298,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_stores_are_named_with_or_without_a_port),
         cmocka_unit_test(test_an_empty_list_of_stores_is_none),
+        cmocka_unit_test(test_a_variable_of_the_client_is_passed_over),
         cmocka_unit_test(test_a_gateway_without_a_name_has_the_hosts),
         cmocka_unit_test(test_a_value_is_taken),
         cmocka_unit_test(test_other_variables_are_none_of_ours),
