@@ -1,0 +1,379 @@
+/*
+ * Both modes keep a connection as an interactive client does.  But one that cannot be made in the first place
+ * ends them: who wrote the script wants to know of a wrong address at once, and not be kept waiting for
+ * years.
+ */
+#include "script.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "name.h"
+#include "options.h"
+#include "stay.h"
+
+#define READ_BYTES 65536
+#define AHEAD 100 /* so many lines at most are read and not answered yet */
+
+/* A line that was read and has no fate yet. */
+struct said {
+    uint64_t number;
+    unsigned long line;
+};
+
+struct script {
+    const struct options *options;
+    struct stay stay;
+    struct event *input, *interrupt[2];
+    bool was_connected;
+    bool at_eof;                /* of standard input */
+    bool ended;                 /* nothing more is read */
+    bool failed;                /* `why` was told */
+    int signal;                 /* that came, or 0 */
+    char bytes[READ_BYTES + 1]; /* read and not said yet */
+    size_t len;
+    unsigned long line, answered; /* number of the last one said, and accepted */
+    struct said said[AHEAD];      /* a ring, oldest at `first` */
+    size_t first, n_said;
+};
+
+/* One line says why; only the first counts. */
+static void fail(struct script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void fail(struct script *script, const char *format, ...)
+{
+    va_list args;
+
+    if (script->failed)
+        return;
+    script->failed = true;
+    fputs("hubbub: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+static void end(struct script *script, bool at_once)
+{
+    script->ended = true;
+    if (script->input)
+        event_del(script->input);
+    session_leave(script->stay.session, at_once);
+}
+
+/* Says one line; false: it cannot be said. */
+static bool say(struct script *script, char *text)
+{
+    uint64_t number;
+
+    script->line++;
+    if (text[strspn(text, " \t\r")] == '\0') /* nothing to say */
+        return true;
+    if (!text_clean(text)) {
+        fail(script, "line %lu cannot be said: a text is 1 to %d bytes of UTF-8 without control characters",
+             script->line, TEXT_MAX_BYTES);
+        return false;
+    }
+    number = session_say(script->stay.session, script->options->room, NULL, text);
+    if (number == 0) {
+        fail(script, "line %lu cannot be said: out of memory", script->line);
+        return false;
+    }
+    script->said[(script->first + script->n_said++) % AHEAD] = (struct said){number, script->line};
+    return true;
+}
+
+/* Says the lines that are there; what is behind the last LF only at the end of the input. */
+static void say_lines(struct script *script, bool at_end)
+{
+    char *at = script->bytes, *const behind = script->bytes + script->len;
+
+    *behind = '\0';
+    while (!script->ended && script->n_said < AHEAD && at < behind) {
+        char *lf = memchr(at, '\n', (size_t)(behind - at));
+
+        if (!lf && !at_end && (at > script->bytes || script->len < READ_BYTES))
+            break;
+        if (!lf)
+            lf = behind; /* the last one, or one that is too long whatever follows */
+        *lf = '\0';
+        if (strlen(at) < (size_t)(lf - at)) {
+            script->line++;
+            fail(script, "line %lu cannot be said: there is a NUL byte in it", script->line);
+            end(script, false);
+        } else if (!say(script, at)) {
+            end(script, false);
+        }
+        at = lf < behind ? lf + 1 : behind;
+    }
+    script->len = (size_t)(behind - at);
+    memmove(script->bytes, at, script->len);
+}
+
+/* Reads on if there is room, and leaves when there is nothing more. */
+static void go_on(struct script *script)
+{
+    if (script->ended)
+        return;
+    say_lines(script, script->at_eof);
+    if (script->ended)
+        return;
+    if (script->at_eof && script->len == 0)
+        end(script, false);
+    else if (!script->at_eof && script->n_said < AHEAD)
+        event_add(script->input, NULL);
+}
+
+static void on_input(evutil_socket_t fd, short what, void *arg)
+{
+    struct script *script = arg;
+    ssize_t n = read(fd, script->bytes + script->len, READ_BYTES - script->len);
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
+        event_add(script->input, NULL);
+        return;
+    }
+    if (n < 0) {
+        fail(script, "standard input cannot be read: %s", strerror(errno));
+        end(script, false);
+        return;
+    }
+    script->len += (size_t)n;
+    script->at_eof = n == 0;
+    go_on(script);
+}
+
+static void on_interrupt(evutil_socket_t fd, short what, void *arg)
+{
+    struct script *script = arg;
+
+    script->signal = fd;
+    end(script, true);
+}
+
+static void changed(void *ctx, enum session_state from, enum session_state to, const char *why, int64_t pause)
+{
+    struct stay *stay = ctx;
+    struct script *script = stay->owner;
+
+    switch (to) {
+    case SESSION_CONNECTED:
+        script->was_connected = true;
+        break;
+    case SESSION_RECONNECTING:
+        if (!script->was_connected) {
+            fail(script, "%s:%s: %s", script->options->host, script->options->port,
+                 why ? why : "no connection");
+            end(script, true);
+        }
+        break;
+    case SESSION_DISCONNECTED:
+        if (!script->ended && why)
+            fail(script, "%s", why);
+        event_base_loopbreak(stay->base);
+        break;
+    default:
+        break;
+    }
+}
+
+static void fate(void *ctx, uint64_t number, enum session_fate fate, event_id id, const char *why)
+{
+    struct stay *stay = ctx;
+    struct script *script = stay->owner;
+    struct said *said = &script->said[script->first];
+
+    if (script->n_said == 0 || said->number != number)
+        return;
+    if (fate == FATE_STALE) {
+        fail(script, "line %lu may have been said or not: it was not answered for 9 minutes", said->line);
+        end(script, true);
+        return;
+    }
+    if (fate == FATE_REFUSED) {
+        fail(script, "line %lu was not said: %s", said->line, why ? why : "the server refused it");
+        end(script, true);
+        return;
+    }
+    script->answered = said->line;
+    script->first = (script->first + 1) % AHEAD;
+    script->n_said--;
+    go_on(script);
+}
+
+static void heard_nothing(void *ctx, const struct told *told)
+{
+}
+
+static void script_loop(struct script *script)
+{
+    const int signals[] = {SIGINT, SIGTERM};
+
+    for (int i = 0; i < 2; i++) {
+        script->interrupt[i] = evsignal_new(script->stay.base, signals[i], on_interrupt, script);
+        if (!script->interrupt[i] || event_add(script->interrupt[i], NULL) < 0)
+            abort();
+    }
+    session_start(script->stay.session);
+    event_base_dispatch(script->stay.base);
+    for (int i = 0; i < 2; i++)
+        event_free(script->interrupt[i]);
+    if (script->input)
+        event_free(script->input);
+    stay_finish(&script->stay);
+}
+
+static bool script_init(struct script *script, const struct options *options, const struct session_ops *ops)
+{
+    *script = (struct script){.options = options};
+    if (!options->name)
+        fail(script, "nobody said under which name: -u NAME");
+    else if (!stay_init(&script->stay, options, NULL, ops, script))
+        fail(script, "out of memory");
+    else
+        return true;
+    return false;
+}
+
+int script_say(const struct options *options)
+{
+    static const struct session_ops ops = {.changed = changed, .heard = heard_nothing, .fate = fate};
+    static struct script script;
+
+    if (!script_init(&script, options, &ops))
+        return 1;
+    script.input = event_new(script.stay.base, STDIN_FILENO, EV_READ, on_input, &script);
+    if (!script.input || event_add(script.input, NULL) < 0) {
+        fail(&script, "standard input cannot be read: %s", strerror(errno));
+        stay_finish(&script.stay);
+        return 1;
+    }
+    script_loop(&script);
+    if (script.signal)
+        fail(&script, "interrupted; the lines up to %lu were said", script.answered);
+    return script.signal ? 128 + script.signal : script.failed ? 1 : 0;
+}
+
+/* --tail
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+/* What is printed of a kind: its type as on the wire. */
+static const char *type_of(enum told_kind kind)
+{
+    switch (kind) {
+    case TOLD_MESSAGE:
+        return "message";
+    case TOLD_DIRECT:
+        return "direct";
+    case TOLD_JOINED:
+        return "joined";
+    case TOLD_LEFT:
+        return "left";
+    case TOLD_GAP:
+        return "gap";
+    default:
+        return NULL;
+    }
+}
+
+static void set(json_t *object, const char *key, const char *value)
+{
+    if (value)
+        json_object_set_new(object, key, json_string(value));
+}
+
+static void set_id(json_t *object, const char *key, event_id id)
+{
+    char text[ID_TEXT_MAX];
+
+    if (id)
+        set(object, key, id_to_decimal(id, text));
+}
+
+/* With ASCII alone, so that no terminal and no encoding gets in its way. */
+static void print_json(const struct told *told)
+{
+    json_t *object = json_object();
+    char at[ID_TEXT_MAX];
+    char *text;
+
+    set(object, "type", type_of(told->kind));
+    set(object, "from", told->from);
+    set(object, "to", told->to);
+    set(object, "data", told->data);
+    set(object, "room", told->room);
+    set_id(object, "id", told->id);
+    set_id(object, "after", told->after);
+    set_id(object, "until", told->until);
+    if (told->at_ms)
+        set(object, "at", time_text((uint64_t)told->at_ms, at));
+    text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
+    if (!text)
+        abort();
+    puts(text);
+    free(text);
+    json_decref(object);
+}
+
+/* "TIME ROOM NAME: TEXT"; each line of a text with all of that, so that none can look like somebody else's.
+ */
+static void print_line(const struct told *told)
+{
+    const char *text = told->data ? told->data : "";
+    char at[ID_TEXT_MAX] = "";
+
+    time_text((uint64_t)(told->at_ms ? told->at_ms : stay_time()), at);
+    for (;;) {
+        int len = (int)strcspn(text, "\n");
+
+        if (told->kind == TOLD_MESSAGE)
+            printf("%s %s %s: %.*s\n", at, told->room, told->from, len, text);
+        else if (told->kind == TOLD_DIRECT)
+            printf("%s > %s: %.*s\n", at, told->from, len, text);
+        else
+            printf("%s %s * %.*s\n", at, told->room ? told->room : ">", len, text);
+        if (text[len] == '\0')
+            return;
+        text += len + 1;
+    }
+}
+
+static void heard(void *ctx, const struct told *told)
+{
+    struct stay *stay = ctx;
+    struct script *script = stay->owner;
+
+    if (!type_of(told->kind))
+        return;
+    if (script->options->json)
+        print_json(told);
+    else
+        print_line(told);
+    if (fflush(stdout) == 0 || script->ended)
+        return;
+    if (errno != EPIPE) /* else who reads has seen enough */
+        fail(script, "standard output cannot be written: %s", strerror(errno));
+    end(script, true);
+}
+
+int script_tail(const struct options *options)
+{
+    static const struct session_ops ops = {.changed = changed, .heard = heard, .fate = fate};
+    static struct script script;
+
+    if (!script_init(&script, options, &ops))
+        return 1;
+    script_loop(&script);
+    return script.failed ? 1 : 0;
+}
