@@ -178,7 +178,7 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
         }
         break;
     case SESSION_DISCONNECTED:
-        if (!script->ended && why)
+        if (why && (!script->ended || script->n_said > 0))
             fail(script, "%s", why);
         event_base_loopbreak(stay->base);
         break;
@@ -261,6 +261,8 @@ int script_say(const struct options *options)
     script_loop(&script);
     if (script.signal)
         fail(&script, "interrupted; the lines up to %lu were said", script.answered);
+    else if (script.n_said > 0)
+        fail(&script, "the lines from %lu on were not said", script.said[script.first].line);
     return script.signal ? 128 + script.signal : script.failed ? 1 : 0;
 }
 
