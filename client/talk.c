@@ -78,6 +78,7 @@ struct talk {
     char *pasted, *password; /* password: the new one, until it was typed twice */
     uint64_t stale;
     char *wanted;  /* the room that /join has asked for and which is to be shown when it is entered */
+    bool account;  /* the name is one's own by a password: directs wait until they are read */
     bool told_who; /* the next `who` was asked for by the person */
     bool quitting;
     int64_t retry_at; /* of RECONNECTING, for the status line */
@@ -404,7 +405,7 @@ static void heard_saying(struct talk *talk, const struct told *told)
     if (!place)
         return;
     show_saying(talk, place, &saying);
-    if (told->kind == TOLD_DIRECT)
+    if (told->kind == TOLD_DIRECT && talk->account)
         session_read(talk->stay.session, told->from, told->id);
 }
 
@@ -570,6 +571,7 @@ static void heard(void *ctx, const struct told *told)
         heard_history(talk, told);
         break;
     case TOLD_REGISTERED:
+        talk->account = true;
         tell(talk, false, "%s is your account now: log in with its password.", told->name);
         break;
     case TOLD_GAP:
@@ -764,12 +766,14 @@ static void typed(struct talk *talk, const char *line)
         break;
     case ASKING_NAME:
         ask(talk, ASKING_NOTHING);
+        talk->account = false; /* a new name has no password yet */
         session_set_name(talk->stay.session, line);
         if (session_state(talk->stay.session) == SESSION_DISCONNECTED)
             session_start(talk->stay.session);
         break;
     case ASKING_PASSWORD:
         ask(talk, ASKING_NOTHING);
+        talk->account = true;
         session_set_password(talk->stay.session, line);
         break;
     default:
@@ -987,6 +991,7 @@ int talk(const struct options *options)
     bool good;
 
     talk.options = options;
+    talk.account = options->password != NULL;
     good = start(&talk);
     if (good)
         event_base_dispatch(talk.stay.base);
