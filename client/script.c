@@ -182,7 +182,7 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
     case SESSION_DISCONNECTED:
         if (why && (!script->ended || script->n_said > 0))
             fail(script, "%s", why);
-        event_base_loopbreak(stay->base);
+        stay_end(stay);
         break;
     default:
         break;

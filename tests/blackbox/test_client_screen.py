@@ -185,7 +185,8 @@ def test_who_quits_with_something_unsaid_is_told(own_hubbub, sit_down):
     ann.until_shown("again")
     assert ann.process.poll() is None
     ann.press(control("c"))
-    assert ann.wait() == 0 and ann.is_sane()
+    assert ann.wait() == 1 and ann.is_sane()
+    assert "hubbub: of what you typed last 1 text was not said, or not answered" in ann.text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -196,8 +197,7 @@ def test_who_is_ended_with_something_unsaid_ends(own_hubbub, sit_down, number):
     ann.type("not yet")
     ann.until_shown("1 not said yet")
     ann.process.send_signal(number)
-    ann.wait()
-    assert ann.is_sane()
+    assert ann.wait() == 1 and ann.is_sane()
 
 
 # Names and passwords.
@@ -555,7 +555,7 @@ class Hostile:
                 pass
 
 
-EVIL = "\033]0;OWNED\007\033[31mRED\033[2J\x9b31m\x9d0;OWNED\x9c\r\b\x0e\x7f\u202eabc\u2028line\0"
+EVIL = "\033]0;OWNED\007\033[31mRED\033[2J\x9b31m\x9d0;OWNED\x9c\r\b\x0e\x7f\u202eabc\u2028line"
 ID = str((1795000000000 << 20) + 5)
 
 
@@ -594,6 +594,7 @@ HOSTILE = {
     "no JSON": welcome() + b"\033]0;OWNED\007 what is that\n",
     "no JSON at once": b"HTTP/1.1 400 Bad Request\r\n\r\n\033]0;OWNED\007\n",
     "not UTF-8": welcome() + b'{"type":"message","data":"\xff\xfe\x9b31m"}\n',
+    "NUL": welcome() + message(1, data="a\0b"),
     "nested deeply": welcome() + b"[" * 500000 + b"\n",
     "other kinds of values": welcome(users=-5, unread=[1], id=7) + line(type="who", room="lobby", users="x", count="y") +
     line(type="message", data=7, room={}, id=[], **{"from": None}) + line(type=5) + message(2),
