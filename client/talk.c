@@ -312,9 +312,9 @@ static void ask(struct talk *talk, enum asking asking)
     if (talk->screen) {
         screen_set_prompt(talk->screen, prompts[asking], asking >= ASKING_PASSWORD);
     } else {
+        echo_input(asking < ASKING_PASSWORD); /* before somebody answers */
         if (asking != ASKING_NOTHING)
             print(talk, "", prompts[asking]);
-        echo_input(asking < ASKING_PASSWORD);
     }
 }
 

@@ -14,7 +14,7 @@ import pyte
 
 from hubbub import PATIENCE
 
-# pyte knows all that these say, which of xterm it does not.
+# pyte, with what is added here, knows all that these say, which of xterm it does not.
 TERM = "screen-256color"
 ENTER, PAGE_UP, PAGE_DOWN, UP, LEFT = b"\r", b"\033[5~", b"\033[6~", b"\033OA", b"\033OD"
 
@@ -27,11 +27,33 @@ def control(letter):
     return bytes([ord(letter) & 0x1f])
 
 
+class Screen(pyte.Screen):
+    """One that scrolls when it is told to (SU and SD), as ncurses does when several lines come at once."""
+
+    def scroll_up(self, count=1):
+        self.scroll(self.index, count, at_bottom=True)
+
+    def scroll_down(self, count=1):
+        self.scroll(self.reverse_index, count, at_bottom=False)
+
+    def scroll(self, by_a_line, count, at_bottom):
+        top, bottom = self.margins or (0, self.lines - 1)
+        y, self.cursor.y = self.cursor.y, bottom if at_bottom else top
+        for _ in range(count or 1):
+            by_a_line()
+        self.cursor.y = y
+
+
+class Stream(pyte.ByteStream):
+    csi = {**pyte.ByteStream.csi, "S": "scroll_up", "T": "scroll_down"}
+    events = pyte.ByteStream.events | {"scroll_up", "scroll_down"}
+
+
 class Terminal:
     def __init__(self, command, columns=80, rows=24, **env):
         self.master, self.slave = pty.openpty()
-        self.display = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.display)
+        self.display = Screen(columns, rows)
+        self.stream = Stream(self.display)
         self.written = b""
         self.set_size(columns, rows)
         self.before = termios.tcgetattr(self.slave)
