@@ -45,10 +45,10 @@ struct entry {
     event_id id;   /* 0: it has none, or none yet */
     bool direct;
     int64_t at_ms;
-    int day;                /* local, in the form 20261122 */
-    struct notice *notice;  /* or NULL */
+    int day;                 /* local, in the form 20261122 */
+    struct notice *notice;   /* or NULL */
     struct pending *pending; /* or NULL */
-    char *text;             /* as shown at any width: `len` bytes, of which each piece takes up to the next one */
+    char *text; /* as shown at any width: `len` bytes, of which each piece takes up to the next one */
     size_t len;
     struct piece pieces[PIECES_MAX];
     size_t n;
@@ -186,7 +186,8 @@ static struct entry *find_id(const struct conversation *conversation, event_id i
     return NULL;
 }
 
-/* The text of an entry --------------------------------------------------------------------------------------- */
+/* The text of an entry
+ * --------------------------------------------------------------------------------------- */
 
 static void put_bytes(struct entry *entry, const char *text, size_t len)
 {
@@ -279,7 +280,8 @@ static void put_name(const struct conversation *conversation, struct entry *entr
     put_bytes(entry, name, strlen(name));
 }
 
-/* Whether the word, `len` bytes of what may stand in a name, is the person's name; signs beside it do not matter. */
+/* Whether the word, `len` bytes of what may stand in a name, is the person's name; signs beside it do not
+ * matter. */
 static bool names_self(const struct conversation *conversation, const char *word, size_t len)
 {
     char given[ROOM_MAX_BYTES], folded[ROOM_MAX_BYTES];
@@ -368,7 +370,8 @@ static void show_notice(struct entry *entry)
         put_crowd(entry, gone, "left");
 }
 
-/* What comes --------------------------------------------------------------------------------------------------- */
+/* What comes
+ * --------------------------------------------------------------------------------------------------- */
 
 static struct entry *make_saying(const struct conversation *conversation, const struct saying *saying,
                                  bool *mentions)
@@ -438,7 +441,10 @@ void conversation_settle(struct conversation *conversation, uint64_t number, eve
         entry_set_time(entry, (int64_t)id_ms(id));
         entry->pending = NULL;
     }
-    show_saying(conversation, entry, pending->from, pending->to, pending->text, id ? NULL : why ? why : "refused");
+    show_saying(conversation, entry, pending->from, pending->to, pending->text,
+                id    ? NULL
+                : why ? why
+                      : "refused");
     entry->pending = pending;
     forget_pending(entry);
 }
@@ -484,18 +490,19 @@ event_id conversation_oldest(const struct conversation *conversation, bool direc
     event_id oldest = 0;
     struct entry *entry;
 
-    DL_FOREACH(conversation->entries, entry)
+    DL_FOREACH (conversation->entries, entry)
         if (entry->id && entry->direct == directs && (oldest == 0 || entry->id < oldest))
             oldest = entry->id;
     return oldest;
 }
 
-/* Lines ------------------------------------------------------------------------------------------------------ */
+/* Lines
+ * ------------------------------------------------------------------------------------------------------ */
 
 /*
- * Where the row ends that begins at `from` and has so many columns, and in *next where the following one begins.
- * Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need none; within a word
- * only if it is alone in the row.
+ * Where the row ends that begins at `from` and has so many columns, and in *next where the following one
+ * begins. Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need
+ * none; within a word only if it is alone in the row.
  */
 static size_t row_end(const struct entry *entry, size_t from, unsigned columns, size_t *next)
 {
@@ -565,7 +572,8 @@ static void cut_spans(const struct entry *entry, size_t from, size_t to, struct 
         if (end > to)
             end = to;
         if (start < end)
-            line->spans[line->n++] = (struct span){entry->text + start, end - start, piece->style, piece->colour};
+            line->spans[line->n++] =
+                (struct span){entry->text + start, end - start, piece->style, piece->colour};
     }
 }
 
@@ -611,7 +619,7 @@ size_t conversation_lines(struct conversation *conversation, unsigned width)
     struct entry *entry;
     size_t lines = 0;
 
-    DL_FOREACH(conversation->entries, entry)
+    DL_FOREACH (conversation->entries, entry)
         lines += count_lines(conversation, entry, width);
     return lines;
 }

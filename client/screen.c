@@ -27,10 +27,10 @@
 #include "edit.h"
 #include "width.h"
 
-#define COLUMNS_MIN 20      /* what a conversation needs; a narrower screen shows the left part */
-#define FRAME_MS 20         /* a flood of messages is drawn no oftener than that */
-#define KEYS_PER_TURN 4096  /* bytes of a paste that come before others have their turn */
-#define ESCAPE_MS 50        /* the rest of a key's sequence comes within that */
+#define COLUMNS_MIN 20     /* what a conversation needs; a narrower screen shows the left part */
+#define FRAME_MS 20        /* a flood of messages is drawn no oftener than that */
+#define KEYS_PER_TURN 4096 /* bytes of a paste that come before others have their turn */
+#define ESCAPE_MS 50       /* the rest of a key's sequence comes within that */
 #define STATUS_MAX_BYTES 512
 
 /* Keys that terminfo does not name. */
@@ -53,10 +53,11 @@ struct screen {
 
     struct conversation *conversation;
     struct edit *edit;
-    char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES], question[STATUS_MAX_BYTES];
+    char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES],
+        question[STATUS_MAX_BYTES];
     bool hidden;
 
-    bool scrolled;  /* the lowest line is `row` of `entry`, else the newest one */
+    bool scrolled; /* the lowest line is `row` of `entry`, else the newest one */
     int64_t entry;
     unsigned row;
 
@@ -77,7 +78,8 @@ static struct {
 static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGTERM};
 #define FATAL (sizeof fatal / sizeof fatal[0])
 
-/* Taking and giving back the terminal ------------------------------------------------------------------------- */
+/* Taking and giving back the terminal
+ * ------------------------------------------------------------------------- */
 
 static void restore_and_die(int number)
 {
@@ -103,16 +105,22 @@ static void add_capability(const char *name)
     restore.len += len;
 }
 
-static void watch_fatal(void)
+/* Call it when the terminal is known. */
+static void prepare_restore(void)
 {
-    struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND}, old;
-
     restore.len = strlen(PASTE_OFF);
     memcpy(restore.bytes, PASTE_OFF, restore.len);
     add_capability("sgr0");
     add_capability("cnorm");
     add_capability("rmkx");
     add_capability("rmcup");
+    restore.taken = 1;
+}
+
+static void watch_fatal(void)
+{
+    struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND}, old;
+
     for (size_t i = 0; i < FATAL; i++)
         if (sigaction(fatal[i], NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
             sigaction(fatal[i], &action, NULL);
@@ -189,7 +197,9 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Drawing --------------------------------------------------------------------------------------------------------- */
+/* Drawing
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 /* Draws a cluster at a place; of what ncurses would measure otherwise, a sign that it is there. */
 static void draw_cluster(int y, unsigned x, const struct cluster *cluster)
@@ -277,9 +287,9 @@ static int rows_of_lines(void)
 /* How many lines are below the lowest one that is seen. */
 static size_t lines_below(const struct screen *screen)
 {
-    return screen->scrolled ?
-               conversation_back(screen->conversation, columns_of_lines(), screen->entry, screen->row) :
-               0;
+    return screen->scrolled
+               ? conversation_back(screen->conversation, columns_of_lines(), screen->entry, screen->row)
+               : 0;
 }
 
 static void draw_conversation(const struct screen *screen)
@@ -363,7 +373,8 @@ void screen_changed(struct screen *screen)
         event_active(screen->frame, EV_TIMEOUT, 0);
 }
 
-/* Scrolling ------------------------------------------------------------------------------------------------------ */
+/* Scrolling
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Makes the line that has so many below it the lowest one. */
 static void scroll_to(struct screen *screen, size_t back)
@@ -409,7 +420,9 @@ static void page_down(struct screen *screen)
     scroll_to(screen, back > page_of_lines() ? back - page_of_lines() : 0);
 }
 
-/* Keys ----------------------------------------------------------------------------------------------------------- */
+/* Keys
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void answer(struct screen *screen, bool yes)
 {
@@ -496,7 +509,8 @@ static void resize(struct screen *screen)
     screen_changed(screen);
 }
 
-/* Ctrl-Z: the shell gets the terminal as it was, until it says "fg"; ncurses' handler of SIGTSTP sees to that. */
+/* Ctrl-Z: the shell gets the terminal as it was, until it says "fg"; ncurses' handler of SIGTSTP sees to
+ * that. */
 static void suspend(struct screen *screen)
 {
     restore.taken = 0;
@@ -574,7 +588,8 @@ static void type(struct screen *screen, const char *text, size_t len)
     screen_changed(screen);
 }
 
-/* Pastes ------------------------------------------------------------------------------------------------------- */
+/* Pastes
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void paste_begin(struct screen *screen)
 {
@@ -625,7 +640,9 @@ static void paste_end(struct screen *screen)
     free(text);
 }
 
-/* Input ---------------------------------------------------------------------------------------------------------- */
+/* Input
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 /* A whole character has come, which is not one of a key. */
 static void take_char(struct screen *screen, wchar_t c)
@@ -661,7 +678,8 @@ static void take_char(struct screen *screen, wchar_t c)
         type(screen, (const char *)bytes, len);
 }
 
-/* ncurses reads bytes and knows those of keys; characters are put together here, since their bytes may come apart. */
+/* ncurses reads bytes and knows those of keys; characters are put together here, since their bytes may come
+ * apart. */
 static void take(struct screen *screen, int key)
 {
     char byte = (char)key;
@@ -704,7 +722,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
         budget--;
     }
     if (key != ERR) {
-        event_active(screen->readable, EV_READ, 0); /* the rest may be with ncurses, where no one tells of it */
+        event_active(screen->readable, EV_READ,
+                     0); /* the rest may be with ncurses, where no one tells of it */
         return;
     }
     if (screen->input == INPUT_META)
@@ -720,9 +739,11 @@ static void on_resized(evutil_socket_t fd, short what, void *ctx)
     resize(ctx);
 }
 
-/* The screen ------------------------------------------------------------------------------------------------------ */
+/* The screen
+ * ------------------------------------------------------------------------------------------------------ */
 
-struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx, const char **why)
+struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx,
+                             const char **why)
 {
     struct screen *screen;
 
@@ -745,12 +766,12 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     if (tcgetattr(STDIN_FILENO, &restore.before) != 0 || evsignal_add(screen->resized, NULL) != 0)
         goto failed;
     watch_fatal();
-    restore.taken = 1;
     screen->terminal = newterm(NULL, stdout, stdin);
     if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
         *why = "the terminal could not be set up";
         goto failed;
     }
+    prepare_restore();
     raw();
     noecho();
     nonl();

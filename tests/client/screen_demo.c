@@ -1,8 +1,9 @@
 /*
- * screen_demo: the screen with a conversation that is always the same and with no server, for tests/blackbox/test_screen.py.
+ * screen_demo: the screen with a conversation that is always the same and with no server, for
+ * tests/blackbox/test_screen.py.
  *
- * What is typed is said at once; pasted lines are asked about; SIGUSR1 lets Bob say something; at the top, ten older
- * messages are fetched, once.  /password asks for one, and tells then how long it was.
+ * What is typed is said at once; pasted lines are asked about; SIGUSR1 lets Bob say something; at the top,
+ * ten older messages are fetched, once.  /password asks for one, and tells then how long it was.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -190,7 +191,8 @@ static void fill(struct demo *demo)
 
 int main(void)
 {
-    struct demo demo = {.base = event_base_new(), .conversation = conversation_create("Ann"), .edit = edit_create()};
+    struct demo demo = {
+        .base = event_base_new(), .conversation = conversation_create("Ann"), .edit = edit_create()};
     const char *no_color = getenv("NO_COLOR"), *why;
     struct event *user_signal;
 
