@@ -1,5 +1,6 @@
 #include "conversation.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,7 +169,10 @@ static void prepend(struct conversation *conversation, struct entry *entry)
 
 static struct entry *newest(const struct conversation *conversation)
 {
-    return conversation->entries ? conversation->entries->prev : NULL;
+    if (!conversation->entries)
+        return NULL;
+    assert(conversation->entries->prev); /* so does utlist.h keep the tail */
+    return conversation->entries->prev;
 }
 
 static struct entry *older(const struct conversation *conversation, const struct entry *entry)
@@ -352,13 +356,14 @@ static void put_crowd(struct entry *entry, const struct crowd *crowd, const char
     put_bytes(entry, text, strlen(text));
 }
 
-static void show_notice(struct entry *entry)
+/* `name` is who came or left last. */
+static void show_notice(struct entry *entry, const char *name)
 {
     const struct crowd *came = &entry->notice->came, *gone = &entry->notice->gone;
 
     put_time(entry);
     if (came->n + gone->n == 1) {
-        put(entry, STYLE_NOTICE, came->n ? came->names[0] : gone->names[0]);
+        put(entry, STYLE_NOTICE, name);
         put(entry, STYLE_NOTICE, came->n ? " joined" : " left");
         return;
     }
@@ -473,7 +478,7 @@ void conversation_notice(struct conversation *conversation, const char *name, bo
     crowd->n++;
     if (crowd->listed < NOTICE_NAMES && !is_listed(crowd, name))
         crowd->names[crowd->listed++] = need(strdup(name));
-    show_notice(entry);
+    show_notice(entry, name);
 }
 
 void conversation_tell(struct conversation *conversation, const char *text, bool error, int64_t at_ms)
