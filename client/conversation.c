@@ -63,6 +63,7 @@ struct conversation {
     struct entry *entries;     /* oldest first */
     size_t count;
     int64_t first, last; /* places */
+    event_id highest;    /* what is above it is not there: so is nearly all that comes */
 };
 
 static void *need(void *memory)
@@ -184,10 +185,19 @@ static struct entry *find_id(const struct conversation *conversation, event_id i
 {
     struct entry *entry;
 
+    if (id > conversation->highest)
+        return NULL;
     for (entry = newest(conversation); entry; entry = older(conversation, entry))
         if (entry->id == id)
             return entry;
     return NULL;
+}
+
+static void set_id(struct conversation *conversation, struct entry *entry, event_id id)
+{
+    entry->id = id;
+    if (id > conversation->highest)
+        conversation->highest = id;
 }
 
 /* The text of an entry
@@ -378,12 +388,12 @@ static void show_notice(struct entry *entry, const char *name)
 /* What comes
  * --------------------------------------------------------------------------------------------------- */
 
-static struct entry *make_saying(const struct conversation *conversation, const struct saying *saying,
+static struct entry *make_saying(struct conversation *conversation, const struct saying *saying,
                                  bool *mentions)
 {
     struct entry *entry = entry_make(saying->at_ms);
 
-    entry->id = saying->id;
+    set_id(conversation, entry, saying->id);
     entry->direct = saying->to != NULL;
     if (saying->number) {
         entry->pending = need(calloc(1, sizeof *entry->pending));
@@ -441,8 +451,8 @@ void conversation_settle(struct conversation *conversation, uint64_t number, eve
         return;
     }
     pending = entry->pending;
-    entry->id = id;
     if (id) {
+        set_id(conversation, entry, id);
         entry_set_time(entry, (int64_t)id_ms(id));
         entry->pending = NULL;
     }

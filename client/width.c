@@ -47,7 +47,7 @@ void cluster_read(const char *text, size_t len, struct cluster *cluster)
     cluster->width = 0;
     cluster->len = 1;
     if (text[0] >= ' ' && text[0] < 0x7f && (len == 1 || (text[1] >= ' ' && text[1] < 0x7f))) { /* most are */
-        cluster->shown[cluster->n++] = text[0];
+        cluster->shown[cluster->n++] = (unsigned char)text[0];
         cluster->width = 1;
         return;
     }
