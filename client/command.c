@@ -58,8 +58,7 @@ const char *command_help(void)
     return help;
 }
 
-/* Reading ---------------------------------------------------------------------------------------------------
- */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 static bool is_blank(char c)
 {
@@ -182,8 +181,7 @@ void command_finish(struct command *command)
     command->text = NULL;
 }
 
-/* Completion ------------------------------------------------------------------------------------------------
- */
+/* Completion --------------------------------------------------------------------------------------------- */
 
 /* What fits what was typed, `typed` in its folded form; no two that are the same folded. */
 struct fitting {

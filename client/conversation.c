@@ -200,8 +200,7 @@ static void set_id(struct conversation *conversation, struct entry *entry, event
         conversation->highest = id;
 }
 
-/* The text of an entry
- * --------------------------------------------------------------------------------------- */
+/* The text of an entry ----------------------------------------------------------------------------------- */
 
 static void put_bytes(struct entry *entry, const char *text, size_t len)
 {
@@ -385,8 +384,7 @@ static void show_notice(struct entry *entry, const char *name)
         put_crowd(entry, gone, "left");
 }
 
-/* What comes
- * --------------------------------------------------------------------------------------------------- */
+/* What comes --------------------------------------------------------------------------------------------- */
 
 static struct entry *make_saying(struct conversation *conversation, const struct saying *saying,
                                  bool *mentions)
@@ -511,8 +509,7 @@ event_id conversation_oldest(const struct conversation *conversation, bool direc
     return oldest;
 }
 
-/* Lines
- * ------------------------------------------------------------------------------------------------------ */
+/* Lines -------------------------------------------------------------------------------------------------- */
 
 /*
  * Where the row ends that begins at `from` and has so many columns, and in *next where the following one

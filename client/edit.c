@@ -39,8 +39,7 @@ void edit_destroy(struct edit *edit)
     free(edit);
 }
 
-/* The text -------------------------------------------------------------------------------------------------
- */
+/* The text ----------------------------------------------------------------------------------------------- */
 
 static void set_text(struct edit *edit, const char *text)
 {
@@ -126,8 +125,7 @@ void edit_replace(struct edit *edit, size_t len, const char *by)
     leave_character(edit);
 }
 
-/* Moves
- * ------------------------------------------------------------------------------------------------------ */
+/* Moves -------------------------------------------------------------------------------------------------- */
 
 static size_t before(const struct edit *edit, size_t at)
 {
@@ -182,8 +180,7 @@ static size_t blank_before(const struct edit *edit)
     return at;
 }
 
-/* Kills and the like
- * ------------------------------------------------------------------------------------------ */
+/* Kills and the like ------------------------------------------------------------------------------------- */
 
 /* Removes from the text; what went away before the cursor goes before what was killed just now, else behind
  * it. */
@@ -225,8 +222,7 @@ static void transpose(struct edit *edit)
     edit->cursor = to;
 }
 
-/* The history
- * ------------------------------------------------------------------------------------------------- */
+/* The history -------------------------------------------------------------------------------------------- */
 
 static void show_history(struct edit *edit, size_t at)
 {
@@ -324,8 +320,7 @@ void edit_key(struct edit *edit, enum edit_key key)
     leave_character(edit);
 }
 
-/* What is seen
- * -------------------------------------------------------------------------------------------------- */
+/* What is seen ------------------------------------------------------------------------------------------- */
 
 /* The window moves by halves: so where it is depends on the cursor alone, and it stays while one types a
  * little. */

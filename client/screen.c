@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ttydefaults.h> /* CTRL */
-#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -19,12 +18,10 @@
 #define NCURSES_NOMACROS 1
 #define NCURSES_WIDECHAR 1
 #include <ncurses.h>
-#include <term.h>
-#undef columns /* macros of term.h */
-#undef lines
 
 #include "conversation.h"
 #include "edit.h"
+#include "terminal.h"
 #include "width.h"
 
 #define COLUMNS_MIN 20     /* what a conversation needs; a narrower screen shows the left part */
@@ -35,9 +32,6 @@
 
 /* Keys that terminfo does not name. */
 enum own_key { OWN_KEY_PASTE = KEY_MAX + 1, OWN_KEY_PASTED, OWN_KEY_WORD_LEFT, OWN_KEY_WORD_RIGHT };
-
-#define PASTE_ON "\033[?2004h"
-#define PASTE_OFF "\033[?2004l"
 
 /* What the next byte belongs to. */
 enum input { INPUT_KEY, INPUT_META, INPUT_SEQUENCE, INPUT_PASTE };
@@ -67,104 +61,11 @@ struct screen {
     size_t paste_len;
 };
 
-/* What a dying program needs to give the terminal back, made before: a handler may hardly call anything. */
-static struct {
-    volatile sig_atomic_t taken;
-    struct termios before;
-    char bytes[256];
-    size_t len;
-} restore;
-
-static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGTERM};
-#define FATAL (sizeof fatal / sizeof fatal[0])
-
-/* Taking and giving back the terminal
- * ------------------------------------------------------------------------- */
-
-static void restore_and_die(int number)
-{
-    if (restore.taken) {
-        restore.taken = 0;
-        (void)!write(STDOUT_FILENO, restore.bytes, restore.len);
-        tcsetattr(STDIN_FILENO, TCSANOW, &restore.before);
-    }
-    raise(number); /* SA_RESETHAND: for good now, when this returns */
-}
-
-static void add_capability(const char *name)
-{
-    const char *bytes = tigetstr(name);
-    size_t len;
-
-    if (!bytes || bytes == (const char *)-1)
-        return;
-    len = strcspn(bytes, "$"); /* what follows is a delay, of terminals of the past */
-    if (len > sizeof restore.bytes - restore.len)
-        return;
-    memcpy(restore.bytes + restore.len, bytes, len);
-    restore.len += len;
-}
-
-/* Call it when the terminal is known. */
-static void prepare_restore(void)
-{
-    restore.len = strlen(PASTE_OFF);
-    memcpy(restore.bytes, PASTE_OFF, restore.len);
-    add_capability("sgr0");
-    add_capability("cnorm");
-    add_capability("rmkx");
-    add_capability("rmcup");
-    restore.taken = 1;
-}
-
-static void watch_fatal(void)
-{
-    struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND}, old;
-
-    for (size_t i = 0; i < FATAL; i++)
-        if (sigaction(fatal[i], NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
-            sigaction(fatal[i], &action, NULL);
-}
-
-static void forget_fatal(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL}, old;
-
-    restore.taken = 0;
-    for (size_t i = 0; i < FATAL; i++)
-        if (sigaction(fatal[i], NULL, &old) == 0 && old.sa_handler == restore_and_die)
-            sigaction(fatal[i], &action, NULL);
-}
-
 /* A bare container has no locale, but its terminal speaks UTF-8 as all do. */
 static void set_locale(void)
 {
     if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0)
         setlocale(LC_CTYPE, "C.UTF-8");
-}
-
-/* What is in the way of a screen here, or NULL. */
-static const char *unfit(void)
-{
-    const char *term = getenv("TERM");
-    const char *move;
-    int error;
-
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return "there is no terminal";
-    if (!term || !*term)
-        return "TERM is not set";
-    if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
-        return "the terminal is unknown: terminfo has no entry for TERM";
-    move = tigetstr("cup");
-    del_curterm(cur_term); /* newterm() makes its own */
-    return move && move != (const char *)-1 ? NULL : "the terminal cannot move its cursor";
-}
-
-/* Past ncurses, which knows nothing of pastes. */
-static void write_past(const char *bytes)
-{
-    (void)!write(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
 static void set_colours(struct screen *screen)
@@ -197,9 +98,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Drawing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* Drawing ------------------------------------------------------------------------------------------------ */
 
 /* Draws a cluster at a place; of what ncurses would measure otherwise, a sign that it is there. */
 static void draw_cluster(int y, unsigned x, const struct cluster *cluster)
@@ -373,8 +272,7 @@ void screen_changed(struct screen *screen)
         event_active(screen->frame, EV_TIMEOUT, 0);
 }
 
-/* Scrolling
- * ------------------------------------------------------------------------------------------------------ */
+/* Scrolling ---------------------------------------------------------------------------------------------- */
 
 /* Makes the line that has so many below it the lowest one. */
 static void scroll_to(struct screen *screen, size_t back)
@@ -420,9 +318,7 @@ static void page_down(struct screen *screen)
     scroll_to(screen, back > page_of_lines() ? back - page_of_lines() : 0);
 }
 
-/* Keys
- * -----------------------------------------------------------------------------------------------------------
- */
+/* Keys --------------------------------------------------------------------------------------------------- */
 
 static void answer(struct screen *screen, bool yes)
 {
@@ -513,11 +409,9 @@ static void resize(struct screen *screen)
  * that. */
 static void suspend(struct screen *screen)
 {
-    restore.taken = 0;
-    write_past(PASTE_OFF);
+    terminal_leave();
     raise(SIGTSTP);
-    write_past(PASTE_ON);
-    restore.taken = 1;
+    terminal_take();
     resize(screen);
 }
 
@@ -588,8 +482,7 @@ static void type(struct screen *screen, const char *text, size_t len)
     screen_changed(screen);
 }
 
-/* Pastes
- * ------------------------------------------------------------------------------------------------------- */
+/* Pastes ------------------------------------------------------------------------------------------------- */
 
 static void paste_begin(struct screen *screen)
 {
@@ -640,9 +533,7 @@ static void paste_end(struct screen *screen)
     free(text);
 }
 
-/* Input
- * ----------------------------------------------------------------------------------------------------------
- */
+/* Input -------------------------------------------------------------------------------------------------- */
 
 /* A whole character has come, which is not one of a key. */
 static void take_char(struct screen *screen, wchar_t c)
@@ -739,8 +630,7 @@ static void on_resized(evutil_socket_t fd, short what, void *ctx)
     resize(ctx);
 }
 
-/* The screen
- * ------------------------------------------------------------------------------------------------------ */
+/* The screen --------------------------------------------------------------------------------------------- */
 
 struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx,
                              const char **why)
@@ -748,7 +638,7 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     struct screen *screen;
 
     set_locale();
-    *why = unfit();
+    *why = terminal_unfit();
     if (*why)
         return NULL;
     *why = "there is no memory";
@@ -763,15 +653,13 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     if (!screen->readable || !screen->resized || !screen->frame)
         goto failed;
     /* Both before newterm(), which would put handlers of its own where there are none. */
-    if (tcgetattr(STDIN_FILENO, &restore.before) != 0 || evsignal_add(screen->resized, NULL) != 0)
+    if (evsignal_add(screen->resized, NULL) != 0 || !terminal_keep())
         goto failed;
-    watch_fatal();
     screen->terminal = newterm(NULL, stdout, stdin);
     if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
         *why = "the terminal could not be set up";
         goto failed;
     }
-    prepare_restore();
     raw();
     noecho();
     nonl();
@@ -781,7 +669,7 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     define_keys();
     if (colours)
         set_colours(screen);
-    write_past(PASTE_ON);
+    terminal_take();
     strcpy(screen->prompt, "> ");
     screen_changed(screen);
     *why = NULL;
@@ -796,12 +684,11 @@ void screen_destroy(struct screen *screen)
     if (!screen)
         return;
     if (screen->terminal) {
-        write_past(PASTE_OFF);
+        terminal_leave();
         endwin();
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &restore.before);
         delscreen(screen->terminal);
     }
-    forget_fatal();
+    terminal_give_back();
     if (screen->readable)
         event_free(screen->readable);
     if (screen->resized)

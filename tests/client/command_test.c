@@ -102,8 +102,7 @@ static void test_help_is_one_screen(void **state)
         assert_non_null(strstr(help, *verb));
 }
 
-/* Completion
- * --------------------------------------------------------------------------------------------------- */
+/* Completion --------------------------------------------------------------------------------------------- */
 
 static const char *const *people_here;
 

@@ -95,8 +95,7 @@ static unsigned colour_of(size_t back, const char *part)
     return 0;
 }
 
-/* Lines ----------------------------------------------------------------------------------------------------
- */
+/* Lines -------------------------------------------------------------------------------------------------- */
 
 static void test_nothing_has_no_lines(void **state)
 {
@@ -227,8 +226,7 @@ static void test_a_line_is_found_again_when_more_has_come(void **state)
     assert_int_equal(conversation_back(seen, 24, -1000, 0), conversation_lines(seen, 24) - 1);
 }
 
-/* Names, mentions, directs
- * --------------------------------------------------------------------------------------- */
+/* Names, mentions, directs ------------------------------------------------------------------------------- */
 
 static void test_a_name_has_one_colour_always(void **state)
 {
@@ -285,8 +283,7 @@ static void test_directs_are_marked(void **state)
     assert_line(WIDE, 0, "12:00 [direct] Ann to Bob: yes?");
 }
 
-/* Joins and leaves
- * ------------------------------------------------------------------------------------------------ */
+/* Joins and leaves --------------------------------------------------------------------------------------- */
 
 static void test_one_who_comes_or_leaves_is_told(void **state)
 {
@@ -337,8 +334,7 @@ static void test_of_a_crowd_some_are_named(void **state)
     assert_line(WIDE, 0, "12:00 100 joined (p0, p1, p2, p3, p4, p5, p6, p7 and 92 more)");
 }
 
-/* The own sayings
- * ------------------------------------------------------------------------------------------------- */
+/* The own sayings ---------------------------------------------------------------------------------------- */
 
 static void test_what_is_not_accepted_yet_looks_so(void **state)
 {
@@ -385,8 +381,7 @@ static void test_a_number_that_is_not_there_changes_nothing(void **state)
     assert_int_equal(style_of(0, "hello"), STYLE_PENDING);
 }
 
-/* The history
- * ------------------------------------------------------------------------------------------------------ */
+/* The history -------------------------------------------------------------------------------------------- */
 
 static void test_a_page_goes_before_without_doubles(void **state)
 {
