@@ -13,7 +13,7 @@ int main(int argc, char **argv)
     struct options options;
     int status;
 
-    setlocale(LC_ALL, ""); /* how wide characters are */
+    setlocale(LC_CTYPE, ""); /* how wide characters are */
     status = options_read(&options, argc, argv, stdout, stderr);
     if (status >= 0)
         return status;
