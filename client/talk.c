@@ -844,13 +844,16 @@ static void screen_top(void *ctx)
 static void screen_pasted(void *ctx, const char *text, size_t len)
 {
     struct talk *talk = ctx;
-    char question[80];
+    char question[80], *copy;
 
     if (talk->asking != ASKING_NOTHING || talk->question != QUESTION_NONE)
         return;
-    talk->pasted = strndup(text, len);
-    if (!talk->pasted)
+    copy = strndup(text, len);
+    talk->pasted = malloc(len * 3 + 1); /* each byte may become U+FFFD */
+    if (!copy || !talk->pasted)
         abort();
+    wire_clean(copy, true, talk->pasted, len * 3 + 1);
+    free(copy);
     snprintf(question, sizeof question, "Say these %zu lines as one text?", text_lines(talk->pasted));
     pose(talk, QUESTION_PASTE, question);
 }
