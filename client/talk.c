@@ -77,11 +77,11 @@ struct talk {
     enum question question;
     char *pasted, *password; /* password: the new one, until it was typed twice */
     uint64_t stale;
-    char *wanted;  /* the room that /join has asked for and which is to be shown when it is entered */
-    bool account;  /* the name is one's own by a password: directs wait until they are read */
-    bool told_who; /* the next `who` was asked for by the person */
+    char *wanted;   /* the room that /join has asked for and which is to be shown when it is entered */
+    bool account;   /* the name is one's own by a password: directs wait until they are read */
+    bool told_who;  /* the next `who` was asked for by the person */
+    bool told_lost; /* that the connection is lost; until it is back */
     bool quitting;
-    int64_t retry_at; /* of RECONNECTING, for the status line */
     char status[160];
     char line[LINE_BYTES + 1]; /* line by line: what was read of the line so far */
     size_t line_len;
@@ -335,8 +335,18 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
     struct stay *stay = ctx;
     struct talk *talk = stay->owner;
 
-    if (to == SESSION_RECONNECTING && talk->asking == ASKING_NOTHING)
-        tell(talk, false, "%s.%s", why ? why : "The connection is lost", pause > 0 ? " Trying again." : "");
+    if (to == SESSION_RECONNECTING && talk->asking == ASKING_NOTHING && !talk->told_lost) {
+        int len = why ? (int)strlen(why) : 0;
+
+        while (len > 0 && why[len - 1] == '.')
+            len--;
+        tell(talk, false, "%.*s. Trying again; what you say meanwhile waits.", len, why ? why : "");
+        talk->told_lost = true; /* further attempts are in the status line */
+    }
+    if (to == SESSION_CONNECTED && talk->told_lost) {
+        tell(talk, false, "Connected again.");
+        talk->told_lost = false;
+    }
     if (to == SESSION_CONNECTED && talk->asking != ASKING_NOTHING && talk->asking < ASKING_NEW_PASSWORD)
         ask(talk, ASKING_NOTHING);
     if (to == SESSION_DISCONNECTED) {
