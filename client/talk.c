@@ -181,8 +181,6 @@ static void place_show(struct talk *talk, struct place *place)
 static void place_destroy(struct talk *talk, struct place *place)
 {
     DL_DELETE(talk->places, place);
-    if (talk->shown == place)
-        place_show(talk, talk->places);
     people_forget(place);
     conversation_destroy(place->conversation);
     free(place);
@@ -468,11 +466,14 @@ static void heard_entered(struct talk *talk, const struct told *told)
 
 static void heard_exited(struct talk *talk, const struct told *told)
 {
-    struct place *place = place_find(talk, told->room);
+    struct place *place = place_find(talk, told->room), *other;
 
     if (!place)
         return;
-    if (talk->places->next) {
+    other = place == talk->places ? place->next : talk->places;
+    if (other) {
+        if (talk->shown == place)
+            place_show(talk, other);
         place_destroy(talk, place);
         tell(talk, false, "You have left %s.", told->room);
     } else {
@@ -980,12 +981,8 @@ static void finish(struct talk *talk)
     if (!talk->screen)
         echo_input(true);
     talk->screen = NULL;
-    while ((place = talk->places)) {
-        DL_DELETE(talk->places, place);
-        people_forget(place);
-        conversation_destroy(place->conversation);
-        free(place);
-    }
+    while ((place = talk->places))
+        place_destroy(talk, place);
     for (int i = 0; i < 3; i++)
         if (talk->ends[i])
             event_free(talk->ends[i]);
