@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -34,6 +35,7 @@ struct script {
     const struct options *options;
     struct stay stay;
     struct event *input, *interrupt[2];
+    struct event *reader; /* of standard output; NULL: it is none that can go away */
     bool was_connected;
     bool at_eof;                /* of standard input */
     bool ended;                 /* nothing more is read */
@@ -180,7 +182,7 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
     case SESSION_DISCONNECTED:
         if (why && (!script->ended || script->n_said > 0))
             fail(script, "%s", why);
-        event_base_loopbreak(stay->base);
+        stay_end(stay);
         break;
     default:
         break;
@@ -230,6 +232,8 @@ static void script_loop(struct script *script)
         event_free(script->interrupt[i]);
     if (script->input)
         event_free(script->input);
+    if (script->reader)
+        event_free(script->reader);
     stay_finish(&script->stay);
 }
 
@@ -369,6 +373,25 @@ static void heard(void *ctx, const struct told *told)
     end(script, true);
 }
 
+static void on_reader(evutil_socket_t fd, short what, void *arg)
+{
+    end(arg, true);
+}
+
+/* Notices when the other end of a pipe is closed, though nothing is to be printed: so that `hubbub --tail |
+ * head -1` ends with head.  The end that is written to is never readable otherwise. */
+static void watch_reader(struct script *script)
+{
+    struct stat out;
+
+    if (fstat(STDOUT_FILENO, &out) < 0 || !S_ISFIFO(out.st_mode) ||
+        (fcntl(STDOUT_FILENO, F_GETFL) & O_ACCMODE) != O_WRONLY)
+        return;
+    script->reader = event_new(script->stay.base, STDOUT_FILENO, EV_READ, on_reader, script);
+    if (!script->reader || event_add(script->reader, NULL) < 0)
+        abort();
+}
+
 int script_tail(const struct options *options)
 {
     static const struct session_ops ops = {.changed = changed, .heard = heard, .fate = fate};
@@ -376,6 +399,7 @@ int script_tail(const struct options *options)
 
     if (!script_init(&script, options, &ops))
         return 1;
+    watch_reader(&script);
     script_loop(&script);
     return script.failed ? 1 : 0;
 }

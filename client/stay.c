@@ -130,6 +130,13 @@ void stay_finish(struct stay *stay)
     *stay = (struct stay){0};
 }
 
+/* Not event_base_loopbreak(): callbacks of a connection that was closed in this turn wait in it, and hold what
+ * they are for, which would never be freed. */
+void stay_end(struct stay *stay)
+{
+    event_base_loopexit(stay->base, NULL);
+}
+
 int64_t stay_time(void)
 {
     struct timespec now;

@@ -29,6 +29,9 @@ bool stay_init(struct stay *stay, const struct options *options, const char *nam
                const struct session_ops *ops, void *owner);
 void stay_finish(struct stay *stay);
 
+/* The loop returns when its turn is over. */
+void stay_end(struct stay *stay);
+
 /* Milliseconds since 1970. */
 int64_t stay_time(void);
 

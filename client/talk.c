@@ -80,14 +80,17 @@ struct talk {
     char *wanted;   /* the room that /join has asked for and which is to be shown when it is entered */
     bool account;   /* the name is one's own by a password: directs wait until they are read */
     bool told_who;  /* the next `who` was asked for by the person */
-    bool told_lost; /* that the connection is lost; until it is back */
+    char *lost_why; /* what the person was told last of a connection that is lost; NULL: nothing since the
+                       last good one */
     bool quitting;
+    int unwritable; /* errno of standard output, line by line; 0: it can be written */
     char status[160];
     char line[LINE_BYTES + 1]; /* line by line: what was read of the line so far */
     size_t line_len;
 };
 
 static void draw_status(struct talk *talk);
+static void quit(struct talk *talk, bool at_once);
 
 /* Places
  * ------------------------------------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ static void changed_screen(struct talk *talk)
 }
 
 /* Line by line: prints a text, each of its lines behind `prefix`. */
-static void print(const char *prefix, const char *text)
+static void print(struct talk *talk, const char *prefix, const char *text)
 {
     for (;;) {
         int len = (int)strcspn(text, "\n");
@@ -206,7 +209,10 @@ static void print(const char *prefix, const char *text)
             break;
         text += len + 1;
     }
-    fflush(stdout);
+    if (fflush(stdout) == 0 || talk->unwritable)
+        return;
+    talk->unwritable = errno;
+    quit(talk, true);
 }
 
 /* Says something to the person, in the place that is shown. */
@@ -223,7 +229,7 @@ static void tell(struct talk *talk, bool error, const char *format, ...)
     va_end(args);
     conversation_tell(talk->shown->conversation, text, error, stay_time());
     if (!talk->screen)
-        print("* ", text);
+        print(talk, "* ", text);
     changed_screen(talk);
 }
 
@@ -248,7 +254,7 @@ static void show_saying(struct talk *talk, struct place *place, const struct say
             snprintf(prefix, sizeof prefix, "> %s: ", saying->from);
         else
             snprintf(prefix, sizeof prefix, "[%s] %s: ", place->room, saying->from);
-        print(prefix, saying->text);
+        print(talk, prefix, saying->text);
     }
     changed_screen(talk);
 }
@@ -297,12 +303,14 @@ static void ask(struct talk *talk, enum asking asking)
         [ASKING_OLD_PASSWORD] = "Old password (none, if you are a guest): ",
     };
 
+    if (talk->asking != asking) /* what is half typed was meant for something else */
+        edit_clear(talk->edit, false);
     talk->asking = asking;
     if (talk->screen) {
         screen_set_prompt(talk->screen, prompts[asking], asking >= ASKING_PASSWORD);
     } else {
         if (asking != ASKING_NOTHING)
-            print("", prompts[asking]);
+            print(talk, "", prompts[asking]);
         echo_input(asking < ASKING_PASSWORD);
     }
 }
@@ -320,12 +328,50 @@ static void pose(struct talk *talk, enum question question, const char *text)
 /* From the session
  * --------------------------------------------------------------------------------------------------- */
 
-static void quit(struct talk *talk)
+/* Leaves when all is said; `at_once`, or if asked again, without that. */
+static void quit(struct talk *talk, bool at_once)
 {
-    bool again = talk->quitting;
+    enum session_state state = session_state(talk->stay.session);
+    size_t waiting = session_waiting(talk->stay.session);
 
+    at_once |= talk->quitting;
     talk->quitting = true;
-    session_leave(talk->stay.session, again);
+    if (state == SESSION_DISCONNECTED)
+        stay_end(&talk->stay);
+    else
+        session_leave(talk->stay.session, at_once);
+    if (waiting > 0 && !at_once && state != SESSION_CONNECTED)
+        tell(talk, true,
+             "You leave when what you typed is said (%zu). /quit or Ctrl-C again leaves without that.",
+             waiting);
+}
+
+/* How long a sentence is without its full stop, which some have that come from elsewhere. */
+static int bare_len(const char *sentence)
+{
+    size_t len = strlen(sentence);
+
+    return (int)(len > 0 && sentence[len - 1] == '.' ? len - 1 : len);
+}
+
+/* Why there is no connection: once, as long as that does not change. */
+static void tell_lost(struct talk *talk, const char *why, bool again)
+{
+    if (talk->lost_why && strcmp(talk->lost_why, why) == 0)
+        return;
+    free(talk->lost_why);
+    talk->lost_why = strdup(why);
+    tell(talk, false, "%.*s.%s", bare_len(why), why, again ? " Trying again." : "");
+}
+
+/* Of what was asked for on the connection that is lost, nothing is answered. */
+static void forget_asked(struct talk *talk)
+{
+    struct place *place;
+
+    DL_FOREACH (talk->places, place)
+        place->older_asked = false;
+    talk->told_who = false;
 }
 
 static void changed(void *ctx, enum session_state from, enum session_state to, const char *why, int64_t pause)
@@ -333,27 +379,26 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
     struct stay *stay = ctx;
     struct talk *talk = stay->owner;
 
-    if (to == SESSION_RECONNECTING && talk->asking == ASKING_NOTHING && !talk->told_lost) {
-        int len = why ? (int)strlen(why) : 0;
-
-        while (len > 0 && why[len - 1] == '.')
-            len--;
-        tell(talk, false, "%.*s. Trying again; what you say meanwhile waits.", len, why ? why : "");
-        talk->told_lost = true; /* further attempts are in the status line */
+    if (from == SESSION_CONNECTED)
+        forget_asked(talk);
+    if (to == SESSION_RECONNECTING && talk->asking == ASKING_NOTHING)
+        tell_lost(talk, why ? why : "The connection is lost", pause > 0);
+    if (to == SESSION_CONNECTED) {
+        if (talk->lost_why)
+            tell(talk, false, "Connected again.");
+        free(talk->lost_why);
+        talk->lost_why = NULL;
+        if (talk->asking != ASKING_NOTHING && talk->asking < ASKING_NEW_PASSWORD)
+            ask(talk, ASKING_NOTHING);
     }
-    if (to == SESSION_CONNECTED && talk->told_lost) {
-        tell(talk, false, "Connected again.");
-        talk->told_lost = false;
-    }
-    if (to == SESSION_CONNECTED && talk->asking != ASKING_NOTHING && talk->asking < ASKING_NEW_PASSWORD)
-        ask(talk, ASKING_NOTHING);
     if (to == SESSION_DISCONNECTED) {
-        if (talk->quitting || from == SESSION_DISCONNECTED) {
-            event_base_loopbreak(stay->base);
+        if (talk->quitting) {
+            stay_end(stay);
             return;
         }
-        tell(talk, true, "%s. /quit ends this; Enter connects again.",
-             why ? why : "The server has ended the connection");
+        if (!why)
+            why = "The server has ended the connection";
+        tell(talk, true, "%.*s. /quit ends this; Enter connects again.", bare_len(why), why);
     }
     draw_status(talk);
 }
@@ -540,7 +585,7 @@ static void heard_history(struct talk *talk, const struct told *told)
 
             snprintf(prefix, sizeof prefix, "%s [%s] %s: ", id_to_time(sayings[i].id, at), place->room,
                      sayings[i].from);
-            print(prefix, sayings[i].text);
+            print(talk, prefix, sayings[i].text);
         }
     free(sayings);
     if (!told->with) {
@@ -590,8 +635,7 @@ static void heard(void *ctx, const struct told *told)
         break;
     case TOLD_ERROR:
         tell(talk, true, "%s", told->data);
-        if (talk->shown->older_asked)
-            talk->shown->older_asked = false;
+        forget_asked(talk);
         break;
     default:
         break;
@@ -696,7 +740,7 @@ static void obey(struct talk *talk, const struct command *command)
         tell(talk, false, "%s", command_help());
         break;
     case COMMAND_QUIT:
-        quit(talk);
+        quit(talk, false);
         break;
     case COMMAND_WRONG:
         tell(talk, true, "%s", command->text);
@@ -885,9 +929,10 @@ static void screen_next_room(void *ctx, int by)
         place_show(talk, shown->prev); /* of the first that is the last */
 }
 
+/* A terminal that went away cannot ask a second time. */
 static void screen_quit(void *ctx)
 {
-    quit(ctx);
+    quit(ctx, !isatty(STDIN_FILENO));
 }
 
 static const struct screen_ops screen_ops = {screen_entered,  screen_complete,  screen_top, screen_pasted,
@@ -916,7 +961,7 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
         return;
     if (n <= 0) {
         event_del(talk->input);
-        quit(talk);
+        quit(talk, n < 0);
         return;
     }
     talk->line_len += (size_t)n;
@@ -935,7 +980,7 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
 
 static void on_end(evutil_socket_t fd, short what, void *arg)
 {
-    quit(arg);
+    quit(arg, fd != SIGINT);
 }
 
 static bool start(struct talk *talk)
@@ -992,21 +1037,33 @@ static void finish(struct talk *talk)
     forget(&talk->password);
     free(talk->pasted);
     free(talk->wanted);
+    free(talk->lost_why);
     stay_finish(&talk->stay);
 }
 
 int talk(const struct options *options)
 {
     static struct talk talk;
+    size_t waiting = 0;
     bool good;
 
     talk.options = options;
     talk.account = options->password != NULL;
     good = start(&talk);
-    if (good)
+    if (good) {
         event_base_dispatch(talk.stay.base);
+        waiting = session_waiting(talk.stay.session);
+    }
     finish(&talk);
-    if (!good)
+    if (!good) {
         fputs("hubbub: out of memory\n", stderr);
-    return good ? 0 : 1;
+    } else if (talk.unwritable && talk.unwritable != EPIPE) {
+        fprintf(stderr, "hubbub: standard output cannot be written: %s\n", strerror(talk.unwritable));
+    } else if (waiting > 0) {
+        fprintf(stderr, "hubbub: of what you typed last %zu %s not said, or not answered\n", waiting,
+                waiting == 1 ? "text was" : "texts were");
+    } else {
+        return 0;
+    }
+    return 1;
 }
