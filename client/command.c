@@ -25,18 +25,18 @@ static const struct verb {
     {"rooms", COMMAND_ROOMS, ARGUMENT_NONE, "/rooms", "which rooms there are"},
     {"msg", COMMAND_MSG, ARGUMENT_NAME_AND_TEXT, "/msg NAME TEXT", "say something to one person alone"},
     {"history", COMMAND_HISTORY, ARGUMENT_ROOM_OR_NONE, "/history [ROOM]", "show what was said before"},
-    {"register", COMMAND_REGISTER, ARGUMENT_NONE, "/register", "make your name yours, by a password that is asked for"},
+    {"register", COMMAND_REGISTER, ARGUMENT_NONE, "/register",
+     "make your name yours, by a password that is asked for"},
     {"help", COMMAND_HELP, ARGUMENT_NONE, "/help", "this"},
     {"quit", COMMAND_QUIT, ARGUMENT_NONE, "/quit", "log out and end"},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
-static const char keys_help[] =
-    "Without ROOM it is the one that you see.  //x says /x.\n"
-    "Tab completes commands, rooms and names.\n"
-    "Up and Down bring back what you typed; PageUp and PageDown scroll.\n"
-    "Ctrl-N and Ctrl-P show the next and the previous room; Ctrl-L draws anew.\n"
-    "Ctrl-C empties the line, or quits if it is empty; so does Ctrl-D then.";
+static const char keys_help[] = "Without ROOM it is the one that you see.  //x says /x.\n"
+                                "Tab completes commands, rooms and names.\n"
+                                "Up and Down bring back what you typed; PageUp and PageDown scroll.\n"
+                                "Ctrl-N and Ctrl-P show the next and the previous room; Ctrl-L draws anew.\n"
+                                "Ctrl-C empties the line, or quits if it is empty; so does Ctrl-D then.";
 
 static void *need(void *memory)
 {
@@ -58,7 +58,7 @@ const char *command_help(void)
     return help;
 }
 
-/* Reading --------------------------------------------------------------------------------------------------- */
+/* Reading ------------------------------------------------------------------------------------------------ */
 
 static bool is_blank(char c)
 {
@@ -115,8 +115,10 @@ static bool read_name(const char *at, size_t len, bool room, struct command *com
     command->name = need(strndup(at, len));
     if (room ? room_fold(command->name, folded) : name_fold(command->name, folded))
         return true;
-    wrong(command, room ? "No room can be called %s: letters, digits, \"_\", \"-\" and \".\" make a name." :
-                          "Nobody can be called %s: letters, digits, \"_\", \"-\" and \".\" make a name.", at, len);
+    wrong(command,
+          room ? "No room can be called %s: letters, digits, \"_\", \"-\" and \".\" make a name."
+               : "Nobody can be called %s: letters, digits, \"_\", \"-\" and \".\" make a name.",
+          at, len);
     return false;
 }
 
@@ -130,7 +132,8 @@ static void read_arguments(const struct verb *verb, const char *at, struct comma
         if (!*at)
             return;
         if (verb->kind == COMMAND_REGISTER)
-            wrong(command, "Give no password here, where others can read it: %s asks for it.", "/register", 9);
+            wrong(command, "Give no password here, where others can read it: %s asks for it.", "/register",
+                  9);
         else
             wrong_usage(command, verb);
         return;
@@ -178,7 +181,7 @@ void command_finish(struct command *command)
     command->text = NULL;
 }
 
-/* Completion ------------------------------------------------------------------------------------------------ */
+/* Completion --------------------------------------------------------------------------------------------- */
 
 /* What fits what was typed, `typed` in its folded form; no two that are the same folded. */
 struct fitting {
@@ -279,7 +282,8 @@ static size_t answer(struct fitting *fitting, const char *typed, size_t len, con
     qsort(fitting->names, fitting->n, sizeof fitting->names[0], compare);
     *choices = list(fitting);
     *by = agreement(fitting);
-    if (!room_fold(*by, folded) || strlen(folded) <= strlen(fitting->typed)) { /* not farther than what was typed */
+    if (!room_fold(*by, folded) ||
+        strlen(folded) <= strlen(fitting->typed)) { /* not farther than what was typed */
         free(*by);
         *by = need(strndup(typed, len));
     }
@@ -317,7 +321,8 @@ static size_t name_start(const char *line, size_t cursor)
     return start;
 }
 
-size_t command_complete(const char *line, size_t cursor, const struct completion_source *source, char **by, char **choices)
+size_t command_complete(const char *line, size_t cursor, const struct completion_source *source, char **by,
+                        char **choices)
 {
     struct fitting fitting = {0};
     size_t start = name_start(line, cursor), len = cursor - start, replaced = 0;
@@ -333,8 +338,8 @@ size_t command_complete(const char *line, size_t cursor, const struct completion
         return 0;
     memcpy(typed, line + start, len);
     typed[len] = '\0';
-    if (len == 0 ? !is_verb && !(is_argument && (takes_room(line) || takes_name(line))) :
-                   !room_fold(typed, fitting.typed))
+    if (len == 0 ? !is_verb && !(is_argument && (takes_room(line) || takes_name(line)))
+                 : !room_fold(typed, fitting.typed))
         return 0; /* of nothing, all fit only where a name is wanted */
     if (is_verb)
         add_verbs(&fitting);

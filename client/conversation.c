@@ -1,5 +1,6 @@
 #include "conversation.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,10 +46,10 @@ struct entry {
     event_id id;   /* 0: it has none, or none yet */
     bool direct;
     int64_t at_ms;
-    int day;                /* local, in the form 20261122 */
-    struct notice *notice;  /* or NULL */
+    int day;                 /* local, in the form 20261122 */
+    struct notice *notice;   /* or NULL */
     struct pending *pending; /* or NULL */
-    char *text;             /* as shown at any width: `len` bytes, of which each piece takes up to the next one */
+    char *text; /* as shown at any width: `len` bytes, of which each piece takes up to the next one */
     size_t len;
     struct piece pieces[PIECES_MAX];
     size_t n;
@@ -62,6 +63,7 @@ struct conversation {
     struct entry *entries;     /* oldest first */
     size_t count;
     int64_t first, last; /* places */
+    event_id highest;    /* what is above it is not there: so is nearly all that comes */
 };
 
 static void *need(void *memory)
@@ -168,7 +170,10 @@ static void prepend(struct conversation *conversation, struct entry *entry)
 
 static struct entry *newest(const struct conversation *conversation)
 {
-    return conversation->entries ? conversation->entries->prev : NULL;
+    if (!conversation->entries)
+        return NULL;
+    assert(conversation->entries->prev); /* so does utlist.h keep the tail */
+    return conversation->entries->prev;
 }
 
 static struct entry *older(const struct conversation *conversation, const struct entry *entry)
@@ -180,13 +185,22 @@ static struct entry *find_id(const struct conversation *conversation, event_id i
 {
     struct entry *entry;
 
+    if (id > conversation->highest)
+        return NULL;
     for (entry = newest(conversation); entry; entry = older(conversation, entry))
         if (entry->id == id)
             return entry;
     return NULL;
 }
 
-/* The text of an entry --------------------------------------------------------------------------------------- */
+static void set_id(struct conversation *conversation, struct entry *entry, event_id id)
+{
+    entry->id = id;
+    if (id > conversation->highest)
+        conversation->highest = id;
+}
+
+/* The text of an entry ----------------------------------------------------------------------------------- */
 
 static void put_bytes(struct entry *entry, const char *text, size_t len)
 {
@@ -279,7 +293,8 @@ static void put_name(const struct conversation *conversation, struct entry *entr
     put_bytes(entry, name, strlen(name));
 }
 
-/* Whether the word, `len` bytes of what may stand in a name, is the person's name; signs beside it do not matter. */
+/* Whether the word, `len` bytes of what may stand in a name, is the person's name; signs beside it do not
+ * matter. */
 static bool names_self(const struct conversation *conversation, const char *word, size_t len)
 {
     char given[ROOM_MAX_BYTES], folded[ROOM_MAX_BYTES];
@@ -350,13 +365,14 @@ static void put_crowd(struct entry *entry, const struct crowd *crowd, const char
     put_bytes(entry, text, strlen(text));
 }
 
-static void show_notice(struct entry *entry)
+/* `name` is who came or left last. */
+static void show_notice(struct entry *entry, const char *name)
 {
     const struct crowd *came = &entry->notice->came, *gone = &entry->notice->gone;
 
     put_time(entry);
     if (came->n + gone->n == 1) {
-        put(entry, STYLE_NOTICE, came->n ? came->names[0] : gone->names[0]);
+        put(entry, STYLE_NOTICE, name);
         put(entry, STYLE_NOTICE, came->n ? " joined" : " left");
         return;
     }
@@ -368,14 +384,14 @@ static void show_notice(struct entry *entry)
         put_crowd(entry, gone, "left");
 }
 
-/* What comes --------------------------------------------------------------------------------------------------- */
+/* What comes --------------------------------------------------------------------------------------------- */
 
-static struct entry *make_saying(const struct conversation *conversation, const struct saying *saying,
+static struct entry *make_saying(struct conversation *conversation, const struct saying *saying,
                                  bool *mentions)
 {
     struct entry *entry = entry_make(saying->at_ms);
 
-    entry->id = saying->id;
+    set_id(conversation, entry, saying->id);
     entry->direct = saying->to != NULL;
     if (saying->number) {
         entry->pending = need(calloc(1, sizeof *entry->pending));
@@ -433,12 +449,15 @@ void conversation_settle(struct conversation *conversation, uint64_t number, eve
         return;
     }
     pending = entry->pending;
-    entry->id = id;
     if (id) {
+        set_id(conversation, entry, id);
         entry_set_time(entry, (int64_t)id_ms(id));
         entry->pending = NULL;
     }
-    show_saying(conversation, entry, pending->from, pending->to, pending->text, id ? NULL : why ? why : "refused");
+    show_saying(conversation, entry, pending->from, pending->to, pending->text,
+                id    ? NULL
+                : why ? why
+                      : "refused");
     entry->pending = pending;
     forget_pending(entry);
 }
@@ -467,7 +486,7 @@ void conversation_notice(struct conversation *conversation, const char *name, bo
     crowd->n++;
     if (crowd->listed < NOTICE_NAMES && !is_listed(crowd, name))
         crowd->names[crowd->listed++] = need(strdup(name));
-    show_notice(entry);
+    show_notice(entry, name);
 }
 
 void conversation_tell(struct conversation *conversation, const char *text, bool error, int64_t at_ms)
@@ -484,18 +503,18 @@ event_id conversation_oldest(const struct conversation *conversation, bool direc
     event_id oldest = 0;
     struct entry *entry;
 
-    DL_FOREACH(conversation->entries, entry)
+    DL_FOREACH (conversation->entries, entry)
         if (entry->id && entry->direct == directs && (oldest == 0 || entry->id < oldest))
             oldest = entry->id;
     return oldest;
 }
 
-/* Lines ------------------------------------------------------------------------------------------------------ */
+/* Lines -------------------------------------------------------------------------------------------------- */
 
 /*
- * Where the row ends that begins at `from` and has so many columns, and in *next where the following one begins.
- * Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need none; within a word
- * only if it is alone in the row.
+ * Where the row ends that begins at `from` and has so many columns, and in *next where the following one
+ * begins. Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need
+ * none; within a word only if it is alone in the row.
  */
 static size_t row_end(const struct entry *entry, size_t from, unsigned columns, size_t *next)
 {
@@ -565,7 +584,8 @@ static void cut_spans(const struct entry *entry, size_t from, size_t to, struct 
         if (end > to)
             end = to;
         if (start < end)
-            line->spans[line->n++] = (struct span){entry->text + start, end - start, piece->style, piece->colour};
+            line->spans[line->n++] =
+                (struct span){entry->text + start, end - start, piece->style, piece->colour};
     }
 }
 
@@ -611,7 +631,7 @@ size_t conversation_lines(struct conversation *conversation, unsigned width)
     struct entry *entry;
     size_t lines = 0;
 
-    DL_FOREACH(conversation->entries, entry)
+    DL_FOREACH (conversation->entries, entry)
         lines += count_lines(conversation, entry, width);
     return lines;
 }

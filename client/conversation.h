@@ -2,11 +2,12 @@
 #define HUBBUB_CLIENT_CONVERSATION_H
 
 /*
- * conversation: what is to be seen of one room, as entries, and as the lines that these make on a screen of some width.
+ * conversation: what is to be seen of one room, as entries, and as the lines that these make on a screen of
+ * some width.
  *
- * Entries are in the order in which they came; older ones from the history are put before.  Joins and leaves that
- * follow one another are folded into one entry ("3 joined (Ann, Bob, Cid), 1 left (Dan)").  At most CONVERSATION_MAX are
- * kept.  Knows no terminal: a line is a list of spans, each of text and a style.
+ * Entries are in the order in which they came; older ones from the history are put before.  Joins and leaves
+ * that follow one another are folded into one entry ("3 joined (Ann, Bob, Cid), 1 left (Dan)").  At most
+ * CONVERSATION_MAX are kept.  Knows no terminal: a line is a list of spans, each of text and a style.
  */
 
 #include <stdbool.h>
@@ -40,7 +41,7 @@ struct span {
 #define LINE_SPANS_MAX 8
 
 struct line {
-    int64_t entry;   /* of which it is a line, and which one: see conversation_back() */
+    int64_t entry; /* of which it is a line, and which one: see conversation_back() */
     unsigned row;
     unsigned indent; /* columns left free before it */
     struct span spans[LINE_SPANS_MAX];
@@ -49,17 +50,17 @@ struct line {
 
 struct conversation;
 
-/* `self`: who looks at it, whose mentions are looked for; copied.  conversation_set_self counts for what comes from then
- * on.  Without memory all of this ends the program: there is nothing useful left to do. */
+/* `self`: who looks at it, whose mentions are looked for; copied.  conversation_set_self counts for what
+ * comes from then on.  Without memory all of this ends the program: there is nothing useful left to do. */
 struct conversation *conversation_create(const char *self);
 void conversation_destroy(struct conversation *conversation); /* takes NULL */
 void conversation_set_self(struct conversation *conversation, const char *self);
 
 struct saying {
     const char *from, *text;
-    const char *to; /* a direct to that person; NULL: to the room */
-    event_id id;    /* 0: not accepted yet */
-    int64_t at_ms;  /* since 1970 */
+    const char *to;  /* a direct to that person; NULL: to the room */
+    event_id id;     /* 0: not accepted yet */
+    int64_t at_ms;   /* since 1970 */
     uint64_t number; /* one's own, from session_say; else 0 */
 };
 
@@ -67,13 +68,13 @@ struct saying {
 bool conversation_say(struct conversation *conversation, const struct saying *saying);
 
 /*
- * Puts a page of the history before everything that is there; oldest first.  What is there already (by id) is left out,
- * and so is the older part of what would be more than CONVERSATION_MAX.  Returns how many were put.
+ * Puts a page of the history before everything that is there; oldest first.  What is there already (by id) is
+ * left out, and so is the older part of what would be more than CONVERSATION_MAX.  Returns how many were put.
  */
 size_t conversation_put_before(struct conversation *conversation, const struct saying *sayings, size_t n);
 
-/* One's own saying was accepted (`id`; if an entry of this id came meanwhile there is one of them afterwards) or refused
- * (id 0; it stays, marked with `why`). */
+/* One's own saying was accepted (`id`; if an entry of this id came meanwhile there is one of them afterwards)
+ * or refused (id 0; it stays, marked with `why`). */
 void conversation_settle(struct conversation *conversation, uint64_t number, event_id id, const char *why);
 
 /* Somebody came or left. */
@@ -82,21 +83,22 @@ void conversation_notice(struct conversation *conversation, const char *name, bo
 /* The client itself says something, `error` or not; may have several lines. */
 void conversation_tell(struct conversation *conversation, const char *text, bool error, int64_t at_ms);
 
-/* The oldest id that is there of what was said to the room, or else (`directs`) to people; 0 if none is: where an older
- * page ends. */
+/* The oldest id that is there of what was said to the room, or else (`directs`) to people; 0 if none is:
+ * where an older page ends. */
 event_id conversation_oldest(const struct conversation *conversation, bool directs);
 
 /*
- * The lines on a screen `width` columns wide (at least 20).  `back` counts from the end: 0 is the last line.  False if
- * there are not so many.  What `line` borrows is good until the conversation changes.  Times are local, HH:MM; a new day
- * is a line of its own.
+ * The lines on a screen `width` columns wide (at least 20).  `back` counts from the end: 0 is the last line.
+ * False if there are not so many.  What `line` borrows is good until the conversation changes.  Times are
+ * local, HH:MM; a new day is a line of its own.
  */
 bool conversation_line(struct conversation *conversation, unsigned width, size_t back, struct line *line);
 
 /* How many lines there are at this width.  Measures what it has not measured at this width before. */
 size_t conversation_lines(struct conversation *conversation, unsigned width);
 
-/* Where `row` of `entry` is now, counted as above, whatever was added; of what is gone or shorter, what is nearest. */
+/* Where `row` of `entry` is now, counted as above, whatever was added; of what is gone or shorter, what is
+ * nearest. */
 size_t conversation_back(struct conversation *conversation, unsigned width, int64_t entry, unsigned row);
 
 #endif

@@ -39,7 +39,7 @@ void edit_destroy(struct edit *edit)
     free(edit);
 }
 
-/* The text ------------------------------------------------------------------------------------------------- */
+/* The text ----------------------------------------------------------------------------------------------- */
 
 static void set_text(struct edit *edit, const char *text)
 {
@@ -125,7 +125,7 @@ void edit_replace(struct edit *edit, size_t len, const char *by)
     leave_character(edit);
 }
 
-/* Moves ------------------------------------------------------------------------------------------------------ */
+/* Moves -------------------------------------------------------------------------------------------------- */
 
 static size_t before(const struct edit *edit, size_t at)
 {
@@ -180,9 +180,10 @@ static size_t blank_before(const struct edit *edit)
     return at;
 }
 
-/* Kills and the like ------------------------------------------------------------------------------------------ */
+/* Kills and the like ------------------------------------------------------------------------------------- */
 
-/* Removes from the text; what went away before the cursor goes before what was killed just now, else behind it. */
+/* Removes from the text; what went away before the cursor goes before what was killed just now, else behind
+ * it. */
 static void kill_bytes(struct edit *edit, size_t from, size_t to, bool was_killing)
 {
     size_t len = to - from, old = was_killing ? strlen(edit->killed) : 0;
@@ -221,7 +222,7 @@ static void transpose(struct edit *edit)
     edit->cursor = to;
 }
 
-/* The history ------------------------------------------------------------------------------------------------- */
+/* The history -------------------------------------------------------------------------------------------- */
 
 static void show_history(struct edit *edit, size_t at)
 {
@@ -241,7 +242,8 @@ static void show_history(struct edit *edit, size_t at)
 
 static void remember(struct edit *edit)
 {
-    if (edit->len == 0 || (edit->n_history > 0 && strcmp(edit->history[edit->n_history - 1], edit->text) == 0))
+    if (edit->len == 0 ||
+        (edit->n_history > 0 && strcmp(edit->history[edit->n_history - 1], edit->text) == 0))
         return;
     if (edit->n_history == EDIT_HISTORY_MAX) {
         free(edit->history[0]);
@@ -318,9 +320,10 @@ void edit_key(struct edit *edit, enum edit_key key)
     leave_character(edit);
 }
 
-/* What is seen -------------------------------------------------------------------------------------------------- */
+/* What is seen ------------------------------------------------------------------------------------------- */
 
-/* The window moves by halves: so where it is depends on the cursor alone, and it stays while one types a little. */
+/* The window moves by halves: so where it is depends on the cursor alone, and it stays while one types a
+ * little. */
 void edit_window(const struct edit *edit, unsigned width, size_t *from, size_t *to, unsigned *column)
 {
     size_t len = cluster_len(edit->text + edit->cursor, edit->len - edit->cursor);

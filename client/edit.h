@@ -2,8 +2,8 @@
 #define HUBBUB_CLIENT_EDIT_H
 
 /*
- * edit: the line that a person types, and those typed before.  Moves by what a person sees as one character (see
- * width.h), so that combining marks and emoji are one.  Knows no terminal.
+ * edit: the line that a person types, and those typed before.  Moves by what a person sees as one character
+ * (see width.h), so that combining marks and emoji are one.  Knows no terminal.
  */
 
 #include <stdbool.h>
@@ -39,12 +39,13 @@ void edit_destroy(struct edit *edit); /* takes NULL */
 void edit_key(struct edit *edit, enum edit_key key);
 
 /*
- * Inserts UTF-8 at the cursor.  Control characters are left out, but LF stays (a paste) and tab becomes a blank.  False,
- * and nothing is inserted, if it was too much or is not UTF-8.
+ * Inserts UTF-8 at the cursor.  Control characters are left out, but LF stays (a paste) and tab becomes a
+ * blank.  False, and nothing is inserted, if it was too much or is not UTF-8.
  */
 bool edit_insert(struct edit *edit, const char *text, size_t len);
 
-/* The line, NUL-terminated, and where the cursor is in it, in bytes (if not NULL).  Good until the next call. */
+/* The line, NUL-terminated, and where the cursor is in it, in bytes (if not NULL).  Good until the next call.
+ */
 const char *edit_text(const struct edit *edit, size_t *cursor);
 
 /* Replaces the `len` bytes before the cursor (completion). */
@@ -54,8 +55,8 @@ void edit_replace(struct edit *edit, size_t len, const char *by);
 void edit_clear(struct edit *edit, bool keep);
 
 /*
- * What of the line is seen in `width` columns (at least 3), some of which the cursor takes: *from and *to in bytes,
- * *column of the cursor.  LF counts as one column.
+ * What of the line is seen in `width` columns (at least 3), some of which the cursor takes: *from and *to in
+ * bytes, *column of the cursor.  LF counts as one column.
  */
 void edit_window(const struct edit *edit, unsigned width, size_t *from, size_t *to, unsigned *column);
 

@@ -23,7 +23,10 @@ struct link_ops {
 /* NULL: no memory.  `host` and `port` are copied. */
 struct link *link_create(struct event_base *base, const char *host, const char *port,
                          const struct link_ops *ops, void *ctx);
-void link_destroy(struct link *link); /* takes NULL; not from a callback */
+
+/* Takes NULL.  The loop must not run any more: libevent 2.1 would touch what is gone of a look-up that was
+ * cancelled. */
+void link_destroy(struct link *link);
 
 void link_open(struct link *link);  /* gives up after 10 s */
 void link_close(struct link *link); /* what was sent still goes out, as far as the kernel takes it */

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 
     if (!hold_standard_files())
         return 1;
-    setlocale(LC_ALL, ""); /* how wide characters are */
+    setlocale(LC_CTYPE, ""); /* how wide characters are */
     status = options_read(&options, argc, argv, stdout, stderr);
     if (status >= 0)
         return status;

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ttydefaults.h> /* CTRL */
-#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -19,25 +18,20 @@
 #define NCURSES_NOMACROS 1
 #define NCURSES_WIDECHAR 1
 #include <ncurses.h>
-#include <term.h>
-#undef columns /* macros of term.h */
-#undef lines
 
 #include "conversation.h"
 #include "edit.h"
+#include "terminal.h"
 #include "width.h"
 
-#define COLUMNS_MIN 20      /* what a conversation needs; a narrower screen shows the left part */
-#define FRAME_MS 20         /* a flood of messages is drawn no oftener than that */
-#define KEYS_PER_TURN 4096  /* bytes of a paste that come before others have their turn */
-#define ESCAPE_MS 50        /* the rest of a key's sequence comes within that */
+#define COLUMNS_MIN 20     /* what a conversation needs; a narrower screen shows the left part */
+#define FRAME_MS 20        /* a flood of messages is drawn no oftener than that */
+#define KEYS_PER_TURN 4096 /* bytes of a paste that come before others have their turn */
+#define ESCAPE_MS 50       /* the rest of a key's sequence comes within that */
 #define STATUS_MAX_BYTES 512
 
 /* Keys that terminfo does not name. */
 enum own_key { OWN_KEY_PASTE = KEY_MAX + 1, OWN_KEY_PASTED, OWN_KEY_WORD_LEFT, OWN_KEY_WORD_RIGHT };
-
-#define PASTE_ON "\033[?2004h"
-#define PASTE_OFF "\033[?2004l"
 
 /* What the next byte belongs to. */
 enum input { INPUT_KEY, INPUT_META, INPUT_SEQUENCE, INPUT_PASTE };
@@ -53,10 +47,11 @@ struct screen {
 
     struct conversation *conversation;
     struct edit *edit;
-    char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES], question[STATUS_MAX_BYTES];
+    char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES],
+        question[STATUS_MAX_BYTES];
     bool hidden;
 
-    bool scrolled;  /* the lowest line is `row` of `entry`, else the newest one */
+    bool scrolled; /* the lowest line is `row` of `entry`, else the newest one */
     int64_t entry;
     unsigned row;
 
@@ -66,97 +61,11 @@ struct screen {
     size_t paste_len;
 };
 
-/* What a dying program needs to give the terminal back, made before: a handler may hardly call anything. */
-static struct {
-    volatile sig_atomic_t taken;
-    struct termios before;
-    char bytes[256];
-    size_t len;
-} restore;
-
-static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGTERM};
-#define FATAL (sizeof fatal / sizeof fatal[0])
-
-/* Taking and giving back the terminal ------------------------------------------------------------------------- */
-
-static void restore_and_die(int number)
-{
-    if (restore.taken) {
-        restore.taken = 0;
-        (void)!write(STDOUT_FILENO, restore.bytes, restore.len);
-        tcsetattr(STDIN_FILENO, TCSANOW, &restore.before);
-    }
-    raise(number); /* SA_RESETHAND: for good now, when this returns */
-}
-
-static void add_capability(const char *name)
-{
-    const char *bytes = tigetstr(name);
-    size_t len;
-
-    if (!bytes || bytes == (const char *)-1)
-        return;
-    len = strcspn(bytes, "$"); /* what follows is a delay, of terminals of the past */
-    if (len > sizeof restore.bytes - restore.len)
-        return;
-    memcpy(restore.bytes + restore.len, bytes, len);
-    restore.len += len;
-}
-
-static void watch_fatal(void)
-{
-    struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = (int)SA_RESETHAND}, old;
-
-    restore.len = strlen(PASTE_OFF);
-    memcpy(restore.bytes, PASTE_OFF, restore.len);
-    add_capability("sgr0");
-    add_capability("cnorm");
-    add_capability("rmkx");
-    add_capability("rmcup");
-    for (size_t i = 0; i < FATAL; i++)
-        if (sigaction(fatal[i], NULL, &old) == 0 && !(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
-            sigaction(fatal[i], &action, NULL);
-}
-
-static void forget_fatal(void)
-{
-    struct sigaction action = {.sa_handler = SIG_DFL}, old;
-
-    restore.taken = 0;
-    for (size_t i = 0; i < FATAL; i++)
-        if (sigaction(fatal[i], NULL, &old) == 0 && old.sa_handler == restore_and_die)
-            sigaction(fatal[i], &action, NULL);
-}
-
 /* A bare container has no locale, but its terminal speaks UTF-8 as all do. */
 static void set_locale(void)
 {
     if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "ANSI_X3.4-1968") == 0)
         setlocale(LC_CTYPE, "C.UTF-8");
-}
-
-/* What is in the way of a screen here, or NULL. */
-static const char *unfit(void)
-{
-    const char *term = getenv("TERM");
-    const char *move;
-    int error;
-
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-        return "there is no terminal";
-    if (!term || !*term)
-        return "TERM is not set";
-    if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
-        return "the terminal is unknown: terminfo has no entry for TERM";
-    move = tigetstr("cup");
-    del_curterm(cur_term); /* newterm() makes its own */
-    return move && move != (const char *)-1 ? NULL : "the terminal cannot move its cursor";
-}
-
-/* Past ncurses, which knows nothing of pastes. */
-static void write_past(const char *bytes)
-{
-    (void)!write(STDOUT_FILENO, bytes, strlen(bytes));
 }
 
 static void set_colours(struct screen *screen)
@@ -189,7 +98,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Drawing --------------------------------------------------------------------------------------------------------- */
+/* Drawing ------------------------------------------------------------------------------------------------ */
 
 /* Draws a cluster at a place; of what ncurses would measure otherwise, a sign that it is there. */
 static void draw_cluster(int y, unsigned x, const struct cluster *cluster)
@@ -277,9 +186,9 @@ static int rows_of_lines(void)
 /* How many lines are below the lowest one that is seen. */
 static size_t lines_below(const struct screen *screen)
 {
-    return screen->scrolled ?
-               conversation_back(screen->conversation, columns_of_lines(), screen->entry, screen->row) :
-               0;
+    return screen->scrolled
+               ? conversation_back(screen->conversation, columns_of_lines(), screen->entry, screen->row)
+               : 0;
 }
 
 static void draw_conversation(const struct screen *screen)
@@ -363,7 +272,7 @@ void screen_changed(struct screen *screen)
         event_active(screen->frame, EV_TIMEOUT, 0);
 }
 
-/* Scrolling ------------------------------------------------------------------------------------------------------ */
+/* Scrolling ---------------------------------------------------------------------------------------------- */
 
 /* Makes the line that has so many below it the lowest one. */
 static void scroll_to(struct screen *screen, size_t back)
@@ -409,7 +318,7 @@ static void page_down(struct screen *screen)
     scroll_to(screen, back > page_of_lines() ? back - page_of_lines() : 0);
 }
 
-/* Keys ----------------------------------------------------------------------------------------------------------- */
+/* Keys --------------------------------------------------------------------------------------------------- */
 
 static void answer(struct screen *screen, bool yes)
 {
@@ -496,14 +405,13 @@ static void resize(struct screen *screen)
     screen_changed(screen);
 }
 
-/* Ctrl-Z: the shell gets the terminal as it was, until it says "fg"; ncurses' handler of SIGTSTP sees to that. */
+/* Ctrl-Z: the shell gets the terminal as it was, until it says "fg"; ncurses' handler of SIGTSTP sees to
+ * that. */
 static void suspend(struct screen *screen)
 {
-    restore.taken = 0;
-    write_past(PASTE_OFF);
+    terminal_leave();
     raise(SIGTSTP);
-    write_past(PASTE_ON);
-    restore.taken = 1;
+    terminal_take();
     resize(screen);
 }
 
@@ -574,7 +482,7 @@ static void type(struct screen *screen, const char *text, size_t len)
     screen_changed(screen);
 }
 
-/* Pastes ------------------------------------------------------------------------------------------------------- */
+/* Pastes ------------------------------------------------------------------------------------------------- */
 
 static void paste_begin(struct screen *screen)
 {
@@ -625,7 +533,7 @@ static void paste_end(struct screen *screen)
     free(text);
 }
 
-/* Input ---------------------------------------------------------------------------------------------------------- */
+/* Input -------------------------------------------------------------------------------------------------- */
 
 /* A whole character has come, which is not one of a key. */
 static void take_char(struct screen *screen, wchar_t c)
@@ -661,7 +569,8 @@ static void take_char(struct screen *screen, wchar_t c)
         type(screen, (const char *)bytes, len);
 }
 
-/* ncurses reads bytes and knows those of keys; characters are put together here, since their bytes may come apart. */
+/* ncurses reads bytes and knows those of keys; characters are put together here, since their bytes may come
+ * apart. */
 static void take(struct screen *screen, int key)
 {
     char byte = (char)key;
@@ -704,7 +613,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
         budget--;
     }
     if (key != ERR) {
-        event_active(screen->readable, EV_READ, 0); /* the rest may be with ncurses, where no one tells of it */
+        event_active(screen->readable, EV_READ,
+                     0); /* the rest may be with ncurses, where no one tells of it */
         return;
     }
     if (screen->input == INPUT_META)
@@ -720,14 +630,15 @@ static void on_resized(evutil_socket_t fd, short what, void *ctx)
     resize(ctx);
 }
 
-/* The screen ------------------------------------------------------------------------------------------------------ */
+/* The screen --------------------------------------------------------------------------------------------- */
 
-struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx, const char **why)
+struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx,
+                             const char **why)
 {
     struct screen *screen;
 
     set_locale();
-    *why = unfit();
+    *why = terminal_unfit();
     if (*why)
         return NULL;
     *why = "there is no memory";
@@ -742,10 +653,8 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     if (!screen->readable || !screen->resized || !screen->frame)
         goto failed;
     /* Both before newterm(), which would put handlers of its own where there are none. */
-    if (tcgetattr(STDIN_FILENO, &restore.before) != 0 || evsignal_add(screen->resized, NULL) != 0)
+    if (evsignal_add(screen->resized, NULL) != 0 || !terminal_keep())
         goto failed;
-    watch_fatal();
-    restore.taken = 1;
     screen->terminal = newterm(NULL, stdout, stdin);
     if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
         *why = "the terminal could not be set up";
@@ -760,7 +669,7 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     define_keys();
     if (colours)
         set_colours(screen);
-    write_past(PASTE_ON);
+    terminal_take();
     strcpy(screen->prompt, "> ");
     screen_changed(screen);
     *why = NULL;
@@ -775,12 +684,11 @@ void screen_destroy(struct screen *screen)
     if (!screen)
         return;
     if (screen->terminal) {
-        write_past(PASTE_OFF);
+        terminal_leave();
         endwin();
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &restore.before);
         delscreen(screen->terminal);
     }
-    forget_fatal();
+    terminal_give_back();
     if (screen->readable)
         event_free(screen->readable);
     if (screen->resized)

@@ -83,8 +83,7 @@ struct talk {
     char *lost_why; /* what the person was told last of a connection that is lost; NULL: nothing since the
                        last good one */
     bool quitting;
-    int unwritable;   /* errno of standard output, line by line; 0: it can be written */
-    int64_t retry_at; /* of RECONNECTING, for the status line */
+    int unwritable; /* errno of standard output, line by line; 0: it can be written */
     char status[160];
     char line[LINE_BYTES + 1]; /* line by line: what was read of the line so far */
     size_t line_len;
@@ -185,8 +184,6 @@ static void place_show(struct talk *talk, struct place *place)
 static void place_destroy(struct talk *talk, struct place *place)
 {
     DL_DELETE(talk->places, place);
-    if (talk->shown == place)
-        place_show(talk, talk->places);
     people_forget(place);
     conversation_destroy(place->conversation);
     free(place);
@@ -387,6 +384,8 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
     if (to == SESSION_RECONNECTING && talk->asking == ASKING_NOTHING)
         tell_lost(talk, why ? why : "The connection is lost", pause > 0);
     if (to == SESSION_CONNECTED) {
+        if (talk->lost_why)
+            tell(talk, false, "Connected again.");
         free(talk->lost_why);
         talk->lost_why = NULL;
         if (talk->asking != ASKING_NOTHING && talk->asking < ASKING_NEW_PASSWORD)
@@ -512,11 +511,14 @@ static void heard_entered(struct talk *talk, const struct told *told)
 
 static void heard_exited(struct talk *talk, const struct told *told)
 {
-    struct place *place = place_find(talk, told->room);
+    struct place *place = place_find(talk, told->room), *other;
 
     if (!place)
         return;
-    if (talk->places->next) {
+    other = place == talk->places ? place->next : talk->places;
+    if (other) {
+        if (talk->shown == place)
+            place_show(talk, other);
         place_destroy(talk, place);
         tell(talk, false, "You have left %s.", told->room);
     } else {
@@ -897,13 +899,16 @@ static void screen_top(void *ctx)
 static void screen_pasted(void *ctx, const char *text, size_t len)
 {
     struct talk *talk = ctx;
-    char question[80];
+    char question[80], *copy;
 
     if (talk->asking != ASKING_NOTHING || talk->question != QUESTION_NONE)
         return;
-    talk->pasted = strndup(text, len);
-    if (!talk->pasted)
+    copy = strndup(text, len);
+    talk->pasted = malloc(len * 3 + 1); /* each byte may become U+FFFD */
+    if (!copy || !talk->pasted)
         abort();
+    wire_clean(copy, true, talk->pasted, len * 3 + 1);
+    free(copy);
     snprintf(question, sizeof question, "Say these %zu lines as one text?", text_lines(talk->pasted));
     pose(talk, QUESTION_PASTE, question);
 }
@@ -1021,12 +1026,8 @@ static void finish(struct talk *talk)
     if (!talk->screen)
         echo_input(true);
     talk->screen = NULL;
-    while ((place = talk->places)) {
-        DL_DELETE(talk->places, place);
-        people_forget(place);
-        conversation_destroy(place->conversation);
-        free(place);
-    }
+    while ((place = talk->places))
+        place_destroy(talk, place);
     for (int i = 0; i < 3; i++)
         if (talk->ends[i])
             event_free(talk->ends[i]);

@@ -13,7 +13,8 @@ static bool is_control(int32_t c)
 
 unsigned char_width(int32_t c)
 {
-    if ((c >= 0x1160 && c <= 0x11ff) || (c >= 0xd7b0 && c <= 0xd7ff)) /* vowels and finals of Hangul, drawn into the initial */
+    if ((c >= 0x1160 && c <= 0x11ff) ||
+        (c >= 0xd7b0 && c <= 0xd7ff)) /* vowels and finals of Hangul, drawn into the initial */
         return 0;
     if (utf8proc_category(c) == UTF8PROC_CATEGORY_MC) /* marks that take room; utf8proc says 0, wcwidth() 1 */
         return 1;
@@ -46,7 +47,7 @@ void cluster_read(const char *text, size_t len, struct cluster *cluster)
     cluster->width = 0;
     cluster->len = 1;
     if (text[0] >= ' ' && text[0] < 0x7f && (len == 1 || (text[1] >= ' ' && text[1] < 0x7f))) { /* most are */
-        cluster->shown[cluster->n++] = text[0];
+        cluster->shown[cluster->n++] = (unsigned char)text[0];
         cluster->width = 1;
         return;
     }
@@ -65,7 +66,8 @@ void cluster_read(const char *text, size_t len, struct cluster *cluster)
         if (is_drawn(first, c))
             show(cluster, c);
     }
-    if (char_width(first) == 0) /* a mark that has nothing to stand on would be drawn into what is before it */
+    if (char_width(first) ==
+        0) /* a mark that has nothing to stand on would be drawn into what is before it */
         cluster->n = cluster->width = 0;
 }
 

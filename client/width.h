@@ -2,11 +2,13 @@
 #define HUBBUB_CLIENT_WIDTH_H
 
 /*
- * width: text as a person sees it, in characters (grapheme clusters), and the columns that each takes on a terminal.
+ * width: text as a person sees it, in characters (grapheme clusters), and the columns that each takes on a
+ * terminal.
  *
- * Terminals do not agree about emoji that are made of several: some draw them as one of 2 columns, others each part
- * for itself.  A screen on which program and terminal count differently is torn, so such a cluster is drawn in a form
- * that all of them measure alike: its parts beside each other, without joiners, variation selectors and skin tones.
+ * Terminals do not agree about emoji that are made of several: some draw them as one of 2 columns, others
+ * each part for itself.  A screen on which program and terminal count differently is torn, so such a cluster
+ * is drawn in a form that all of them measure alike: its parts beside each other, without joiners, variation
+ * selectors and skin tones.
  */
 
 #include <stddef.h>
@@ -22,8 +24,8 @@ struct cluster {
 };
 
 /*
- * Reads the first cluster of `text` (`len` bytes, not 0).  A control character is one of its own, drawn as U+FFFD, but
- * LF as U+21B5 and tab as a blank; so is a byte that is not UTF-8.
+ * Reads the first cluster of `text` (`len` bytes, not 0).  A control character is one of its own, drawn as
+ * U+FFFD, but LF as U+21B5 and tab as a blank; so is a byte that is not UTF-8.
  */
 void cluster_read(const char *text, size_t len, struct cluster *cluster);
 

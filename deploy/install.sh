@@ -14,7 +14,7 @@ group_packages() {
     case $1 in
     build)
         echo gcc libc6-dev make meson ninja-build pkg-config libevent-dev libhiredis-dev libpq-dev libjansson-dev \
-            libcmocka-dev libutf8proc-dev libsodium-dev uthash-dev
+            libcmocka-dev libutf8proc-dev libsodium-dev uthash-dev libncurses-dev
         ;;
     run)
         echo python3 redis-server haproxy
@@ -22,7 +22,7 @@ group_packages() {
         ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql
         command -v psql >/dev/null || echo postgresql-client
         ;;
-    test) echo python3-pytest netcat-openbsd ;;
+    test) echo python3-pytest python3-pyte netcat-openbsd ;;
     # For the tests with real Go clients, which are skipped without it, but not in CI.
     go) echo golang-go ;;
     engine)

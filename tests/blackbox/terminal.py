@@ -14,8 +14,7 @@ import pyte
 
 from hubbub import PATIENCE
 
-# pyte, with what is added here, knows all that these say, which of xterm it does not.
-TERM = "screen-256color"
+TERM = "xterm-256color"
 ENTER, PAGE_UP, PAGE_DOWN, UP, LEFT = b"\r", b"\033[5~", b"\033[6~", b"\033OA", b"\033OD"
 
 
@@ -27,32 +26,44 @@ def control(letter):
     return bytes([ord(letter) & 0x1f])
 
 
-class Screen(pyte.Screen):
-    """One that scrolls when it is told to (SU and SD), as ncurses does when several lines come at once."""
+class Display(pyte.Screen):
+    """With what xterm can and pyte cannot."""
+
+    drawn = " "
+
+    def draw(self, data):
+        self.drawn = data[-1:] or self.drawn
+        super().draw(data)
+
+    def repeat(self, count=1):
+        self.draw(self.drawn * (count or 1))
+
+    def scroll(self, method, count):
+        top, y = (self.margins.top if self.margins else 0), self.cursor.y
+        x, self.cursor.y = self.cursor.x, top
+        method(count or 1)
+        self.cursor.x, self.cursor.y = x, y
 
     def scroll_up(self, count=1):
-        self.scroll(self.index, count, at_bottom=True)
+        self.scroll(self.delete_lines, count)
 
     def scroll_down(self, count=1):
-        self.scroll(self.reverse_index, count, at_bottom=False)
+        self.scroll(self.insert_lines, count)
 
-    def scroll(self, by_a_line, count, at_bottom):
-        top, bottom = self.margins or (0, self.lines - 1)
-        y, self.cursor.y = self.cursor.y, bottom if at_bottom else top
+    def tab_back(self, count=1):
         for _ in range(count or 1):
-            by_a_line()
-        self.cursor.y = y
+            self.cursor.x = max([stop for stop in self.tabstops if stop < self.cursor.x], default=0)
 
 
 class Stream(pyte.ByteStream):
-    csi = {**pyte.ByteStream.csi, "S": "scroll_up", "T": "scroll_down"}
-    events = pyte.ByteStream.events | {"scroll_up", "scroll_down"}
+    csi = {**pyte.ByteStream.csi, "S": "scroll_up", "T": "scroll_down", "b": "repeat", "Z": "tab_back"}
+    events = pyte.ByteStream.events | set(csi.values())
 
 
 class Terminal:
     def __init__(self, command, columns=80, rows=24, **env):
         self.master, self.slave = pty.openpty()
-        self.display = Screen(columns, rows)
+        self.display = Display(columns, rows)
         self.stream = Stream(self.display)
         self.written = b""
         self.set_size(columns, rows)

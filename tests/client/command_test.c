@@ -96,13 +96,13 @@ static void test_help_is_one_screen(void **state)
         assert_in_range(columns, 0, 73); /* with the indent of a conversation 79 */
     }
     assert_in_range(lines, 10, 20);
-    for (const char *const *verb = (const char *const[]){"/join", "/leave", "/who", "/rooms", "/msg", "/history",
-                                                         "/register", "/help", "/quit", NULL};
+    for (const char *const *verb = (const char *const[]){"/join", "/leave", "/who", "/rooms", "/msg",
+                                                         "/history", "/register", "/help", "/quit", NULL};
          *verb; verb++)
         assert_non_null(strstr(help, *verb));
 }
 
-/* Completion --------------------------------------------------------------------------------------------------- */
+/* Completion --------------------------------------------------------------------------------------------- */
 
 static const char *const *people_here;
 

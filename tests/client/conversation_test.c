@@ -56,7 +56,8 @@ static const char *line_text(unsigned width, size_t back)
         return NULL;
     len = (size_t)snprintf(text, sizeof text, "%*s", (int)line.indent, "");
     for (size_t i = 0; i < line.n; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%.*s", (int)line.spans[i].len, line.spans[i].text);
+        len += (size_t)snprintf(text + len, sizeof text - len, "%.*s", (int)line.spans[i].len,
+                                line.spans[i].text);
     return text;
 }
 
@@ -94,7 +95,7 @@ static unsigned colour_of(size_t back, const char *part)
     return 0;
 }
 
-/* Lines ---------------------------------------------------------------------------------------------------- */
+/* Lines -------------------------------------------------------------------------------------------------- */
 
 static void test_nothing_has_no_lines(void **state)
 {
@@ -175,8 +176,9 @@ static void test_tabs_become_blanks_up_to_the_next_stop(void **state)
 
 static void test_nothing_is_wider_than_the_screen_or_lost(void **state)
 {
-    static const char text[] = "Ein kurzer Text,  mit 漢字 und re\xcc\x81mi und 👨\xe2\x80\x8d👩\xe2\x80\x8d👧 und "
-                               "Donaudampfschifffahrtsgesellschaft und     vielen Blanks 한글한글한글한글한글한글한글";
+    static const char text[] =
+        "Ein kurzer Text,  mit 漢字 und re\xcc\x81mi und 👨\xe2\x80\x8d👩\xe2\x80\x8d👧 und "
+        "Donaudampfschifffahrtsgesellschaft und     vielen Blanks 한글한글한글한글한글한글한글";
     char got[sizeof text], wanted[sizeof text];
 
     say("漢字漢字漢字漢字", text);
@@ -192,7 +194,8 @@ static void test_nothing_is_wider_than_the_screen_or_lost(void **state)
             for (size_t i = 0; i < line.n; i++) {
                 used += text_width(line.spans[i].text, line.spans[i].len);
                 for (size_t at = 0; at < line.spans[i].len; at++)
-                    if (line.spans[i].style == STYLE_PLAIN && line.spans[i].text[at] != ' ' && len < sizeof got)
+                    if (line.spans[i].style == STYLE_PLAIN && line.spans[i].text[at] != ' ' &&
+                        len < sizeof got)
                         got[len++] = line.spans[i].text[at];
             }
             if (used > width)
@@ -223,7 +226,7 @@ static void test_a_line_is_found_again_when_more_has_come(void **state)
     assert_int_equal(conversation_back(seen, 24, -1000, 0), conversation_lines(seen, 24) - 1);
 }
 
-/* Names, mentions, directs --------------------------------------------------------------------------------------- */
+/* Names, mentions, directs ------------------------------------------------------------------------------- */
 
 static void test_a_name_has_one_colour_always(void **state)
 {
@@ -242,8 +245,8 @@ static void test_ones_own_name_has_its_style(void **state)
 
 static void test_mentions_are_whole_words_as_names_are_compared(void **state)
 {
-    static const char *const yes[] = {"Ann", "ann", "hello ann!", "@ANN: look", "Ann's", "I know Ann.", "(ａｎｎ)",
-                                      "_Ann_", "x\nAnn", "漢, ann", "😀Ann"};
+    static const char *const yes[] = {"Ann",      "ann",   "hello ann!", "@ANN: look", "Ann's", "I know Ann.",
+                                      "(ａｎｎ)", "_Ann_", "x\nAnn",     "漢, ann",    "😀Ann"};
     static const char *const no[] = {"Anna", "joann", "ann-marie", "an n", "", "ann0", "Ånn", "annäh"};
 
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
@@ -280,7 +283,7 @@ static void test_directs_are_marked(void **state)
     assert_line(WIDE, 0, "12:00 [direct] Ann to Bob: yes?");
 }
 
-/* Joins and leaves ------------------------------------------------------------------------------------------------ */
+/* Joins and leaves --------------------------------------------------------------------------------------- */
 
 static void test_one_who_comes_or_leaves_is_told(void **state)
 {
@@ -331,7 +334,7 @@ static void test_of_a_crowd_some_are_named(void **state)
     assert_line(WIDE, 0, "12:00 100 joined (p0, p1, p2, p3, p4, p5, p6, p7 and 92 more)");
 }
 
-/* The own sayings ------------------------------------------------------------------------------------------------- */
+/* The own sayings ---------------------------------------------------------------------------------------- */
 
 static void test_what_is_not_accepted_yet_looks_so(void **state)
 {
@@ -378,7 +381,7 @@ static void test_a_number_that_is_not_there_changes_nothing(void **state)
     assert_int_equal(style_of(0, "hello"), STYLE_PENDING);
 }
 
-/* The history ------------------------------------------------------------------------------------------------------ */
+/* The history -------------------------------------------------------------------------------------------- */
 
 static void test_a_page_goes_before_without_doubles(void **state)
 {
@@ -419,7 +422,8 @@ static void test_so_many_are_kept(void **state)
     assert_int_equal(conversation_lines(seen, WIDE), CONVERSATION_MAX + 1);
     assert_int_equal(conversation_oldest(seen, false), 11);
     assert_line(WIDE, CONVERSATION_MAX - 1, "12:00 Bob: n11");
-    assert_int_equal(conversation_put_before(seen, &(struct saying){.from = "Bob", .text = "x", .id = 3}, 1), 0);
+    assert_int_equal(conversation_put_before(seen, &(struct saying){.from = "Bob", .text = "x", .id = 3}, 1),
+                     0);
 }
 
 static void test_of_a_page_the_newest_are_put_as_far_as_there_is_room(void **state)

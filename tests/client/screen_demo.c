@@ -1,8 +1,9 @@
 /*
- * screen_demo: the screen with a conversation that is always the same and with no server, for tests/blackbox/test_screen.py.
+ * screen_demo: the screen with a conversation that is always the same and with no server, for
+ * tests/blackbox/test_screen.py.
  *
- * What is typed is said at once; pasted lines are asked about; SIGUSR1 lets Bob say something; at the top, ten older
- * messages are fetched, once.  /password asks for one, and tells then how long it was.
+ * What is typed is said at once; pasted lines are asked about; SIGUSR1 lets Bob say something; at the top,
+ * ten older messages are fetched, once.  /password asks for one, and tells then how long it was.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -161,7 +162,7 @@ static void on_quit(void *ctx)
 
 static void on_user_signal(evutil_socket_t number, short what, void *ctx)
 {
-    say(ctx, "Bob", "something arrived");
+    say(ctx, "Bob", "something arrived, Ann");
 }
 
 static const struct screen_ops ops = {
@@ -190,29 +191,28 @@ static void fill(struct demo *demo)
 
 int main(void)
 {
-    struct demo demo = {.base = event_base_new(), .conversation = conversation_create("Ann"), .edit = edit_create()};
-    const char *no_color = getenv("NO_COLOR"), *why;
-    struct event *user_signal;
+    struct demo demo = {
+        .base = event_base_new(), .conversation = conversation_create("Ann"), .edit = edit_create()};
+    const char *no_color = getenv("NO_COLOR"), *why = "there is no memory";
+    struct event *user_signal = demo.base ? evsignal_new(demo.base, SIGUSR1, on_user_signal, &demo) : NULL;
 
-    if (!demo.base)
-        return 1;
-    demo.screen = screen_create(demo.base, !no_color || !*no_color, &ops, &demo, &why);
-    if (!demo.screen) {
+    if (user_signal && evsignal_add(user_signal, NULL) == 0)
+        demo.screen = screen_create(demo.base, !no_color || !*no_color, &ops, &demo, &why);
+    if (demo.screen) {
+        fill(&demo);
+        screen_show(demo.screen, demo.conversation, demo.edit);
+        screen_set_status(demo.screen, "[lobby] 3 people  connected", "dev:3");
+        event_base_dispatch(demo.base);
+        screen_destroy(demo.screen);
+    } else {
         fprintf(stderr, "screen-demo: %s\n", why);
-        return 1;
     }
-    user_signal = evsignal_new(demo.base, SIGUSR1, on_user_signal, &demo);
-    if (!user_signal || evsignal_add(user_signal, NULL) != 0)
-        return 1;
-    fill(&demo);
-    screen_show(demo.screen, demo.conversation, demo.edit);
-    screen_set_status(demo.screen, "[lobby] 3 people  connected", "dev:3");
-    event_base_dispatch(demo.base);
-    screen_destroy(demo.screen);
-    event_free(user_signal);
-    event_base_free(demo.base);
+    if (user_signal)
+        event_free(user_signal);
+    if (demo.base)
+        event_base_free(demo.base);
     conversation_destroy(demo.conversation);
     edit_destroy(demo.edit);
     free(demo.pasted);
-    return 0;
+    return demo.screen ? 0 : 1;
 }

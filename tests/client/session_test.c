@@ -1111,6 +1111,10 @@ static void test_what_was_certainly_not_said_is_never_stale(void **state)
         ;
     welcome(100);
     assert_string_equal(member(expect("chat"), "data"), "one");
+    lose("gone"); /* the time counts from this sending, the first whose answer is missing */
+    come_back();
+    welcome(100);
+    expect("chat");
     assert_int_equal(n_fates, 0);
 }
 
@@ -1275,6 +1279,101 @@ static void test_a_chat_that_was_forgotten_lets_one_leave(void **state)
     expect_state("disconnecting");
 }
 
+/* Calls from within ops ---------------------------------------------------------------------------------- */
+
+static void leave_when_lost(void *ctx, enum session_state from, enum session_state to, const char *why,
+                            int64_t pause)
+{
+    on_changed(ctx, from, to, why, pause);
+    if (to == SESSION_RECONNECTING)
+        session_leave(session, true);
+}
+
+static void test_one_may_leave_when_told_of_a_loss(void **state)
+{
+    struct session_ops leaving = ops;
+
+    leaving.changed = leave_when_lost;
+    session_destroy(session);
+    create(&(struct session_wish){.name = "Ann"}, &leaving);
+    log_in();
+    say("one");
+    error("shutting-down", NULL);
+    expect_state("disconnected");
+    assert_false(open_now);
+    assert_true(wake_at == 0);
+    assert_int_equal(session_waiting(session), 1);
+}
+
+static void leave_when_connecting(void *ctx, enum session_state from, enum session_state to, const char *why,
+                                  int64_t pause)
+{
+    on_changed(ctx, from, to, why, pause);
+    if (to == SESSION_AUTHENTICATING || to == SESSION_CONNECTED)
+        session_leave(session, true);
+}
+
+static void test_one_may_leave_at_any_change(void **state)
+{
+    struct session_ops leaving = ops;
+
+    leaving.changed = leave_when_connecting;
+    session_destroy(session);
+    create(&(struct session_wish){.name = "Ann"}, &leaving);
+    session_start(session);
+    session_opened(session);
+    expect_nothing();
+    expect_state("disconnected");
+    assert_false(open_now);
+}
+
+static void answer_at_once(void *ctx, const char *why)
+{
+    refusals++;
+    session_set_name(session, "Anna");
+}
+
+static void test_a_name_may_be_given_at_once(void **state)
+{
+    struct session_ops quick = ops;
+
+    quick.refused_name = answer_at_once;
+    session_destroy(session);
+    create(&(struct session_wish){.name = "Ann"}, &quick);
+    authenticate();
+    error("username-taken", NULL);
+    assert_string_equal(member(expect("join"), "data"), "Anna");
+    pass(19999);
+    expect_state("authenticating");
+    pass(1);
+    expect_state("reconnecting");
+}
+
+static void say_more(void *ctx, uint64_t number, enum session_fate fate, event_id id, const char *why)
+{
+    on_fate(ctx, number, fate, id, why);
+    if (n_fates < 4)
+        say("more");
+    else
+        session_leave(session, false);
+}
+
+static void test_a_fate_may_bring_the_next_chat(void **state)
+{
+    struct session_ops talking = ops;
+
+    talking.fate = say_more;
+    session_destroy(session);
+    create(&(struct session_wish){.name = "Ann"}, &talking);
+    log_in();
+    say("one");
+    for (unsigned i = 0; i < 4; i++)
+        ack(expect("chat"), 101 + i);
+    assert_int_equal(n_fates, 4);
+    expect("leave");
+    expect_state("disconnecting");
+}
+
 /* The table ---------------------------------------------------------------------------------------------- */
 
 static void test_each_edge_was_gone_and_no_other(void **state)
@@ -1369,6 +1468,10 @@ int main(void)
         TEST(test_leaving_takes_3_s_at_most),
         TEST(test_leaving_from_where_there_is_nobody_to_tell),
         TEST(test_a_chat_that_was_forgotten_lets_one_leave),
+        TEST(test_one_may_leave_when_told_of_a_loss),
+        TEST(test_one_may_leave_at_any_change),
+        TEST(test_a_name_may_be_given_at_once),
+        TEST(test_a_fate_may_bring_the_next_chat),
         cmocka_unit_test(test_each_edge_was_gone_and_no_other),
     };
 

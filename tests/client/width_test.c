@@ -129,8 +129,10 @@ static void test_a_character_of_a_thousand_marks_is_one(void **state)
     struct cluster cluster;
 
     text[0] = 'a';
-    for (size_t i = 1; i + 1 < sizeof text; i += 2)
-        memcpy(text + i, "\xcc\x81", 2);
+    for (size_t i = 1; i + 1 < sizeof text; i += 2) {
+        text[i] = '\xcc';
+        text[i + 1] = '\x81';
+    }
     cluster_read(text, 2001, &cluster);
     assert_int_equal(cluster.len, 2001);
     assert_int_equal(cluster.n, CLUSTER_SHOWN_MAX);

@@ -123,6 +123,18 @@ static void test_a_letter_that_folds_into_a_sign_is_refused(void **state)
     assert_false(name_fold("\xcd\xba", folded)); /* U+037A, a letter, folds to a space and an iota */
 }
 
+static void test_the_span_of_a_name_ends_at_what_may_not_stand_in_one(void **state)
+{
+    assert_int_equal(name_span("Alice: hello"), 5);
+    assert_int_equal(name_span("a_b-c.d!"), 7);
+    assert_int_equal(name_span("re\xcc\x81mi "), 6);
+    assert_int_equal(name_span("名前"), 6);
+    assert_int_equal(name_span("@Alice"), 0);
+    assert_int_equal(name_span(""), 0);
+    assert_int_equal(name_span("a\xc3"), 1);
+    assert_int_equal(name_span("\x80 a"), 0);
+}
+
 static void test_names_of_32_characters_and_no_more(void **state)
 {
     assert_true(name_fold(times(32, "a"), folded));
@@ -240,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_signs_spaces_controls_and_emoji_are_refused),
         cmocka_unit_test(test_what_is_not_utf8_is_refused),
         cmocka_unit_test(test_a_letter_that_folds_into_a_sign_is_refused),
+        cmocka_unit_test(test_the_span_of_a_name_ends_at_what_may_not_stand_in_one),
         cmocka_unit_test(test_names_of_32_characters_and_no_more),
         cmocka_unit_test(test_rooms_of_64_characters_and_no_more),
         cmocka_unit_test(test_the_folded_form_has_the_same_limit),

@@ -1,0 +1,30 @@
+#ifndef HUBBUB_CLIENT_TERMINAL_H
+#define HUBBUB_CLIENT_TERMINAL_H
+
+/*
+ * terminal: what is around ncurses: whether there is a terminal that can show a screen, pastes in brackets,
+ * and giving it back as it was, also when a signal ends the program.
+ */
+
+#include <stdbool.h>
+
+/* What is in the way of a screen here, a literal; NULL: nothing. */
+const char *terminal_unfit(void);
+
+/*
+ * Remembers how the terminal is.  From now on a signal that ends the program gives it back first; those that
+ * have a handler already are left alone.  To be called before newterm(), which would put handlers of its own
+ * where there are none.  False: the terminal could not be asked.
+ */
+bool terminal_keep(void);
+
+/* ncurses has the terminal, or has it again. */
+void terminal_take(void);
+
+/* ncurses is about to leave the terminal: the opposite. */
+void terminal_leave(void);
+
+/* ncurses has left it: as terminal_keep() found it.  Does nothing if that was not called. */
+void terminal_give_back(void);
+
+#endif
