@@ -25,6 +25,7 @@ SUITE_SECONDS = 900  # nothing takes so long that does not hang
 SANITIZERS = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
+VERDICT = re.compile(r"\[ +(ERROR|LINE|FAILED) +\]")
 
 
 class Suite:
@@ -33,6 +34,7 @@ class Suite:
         self.passed = self.failed = 0
         self.seconds = 0.0
         self.output = []
+        self.broken = []  # what to show of it: the programs that failed, with what they said
         self.notes = []  # what its tests measured
         self.log = None
 
@@ -100,6 +102,11 @@ def count_meson_test(variant, test):
     suite.failed += failed
     suite.seconds += test["duration"]
     suite.output.append(f"==== {test['name']}: {test['result']}, {test['duration']:.1f} s\n{output}\n")
+    if not good:
+        lines = output.splitlines()
+        verdicts = [line for line in lines if VERDICT.match(line)]
+        suite.broken.append("\n".join([f"{test['name']}: {test['result']} after {test['duration']:.1f} s",
+                                       *lines[-SHOWN_LINES:], *verdicts]))
 
 
 def run_meson(variant):
@@ -154,8 +161,8 @@ def show_failures(variants):
     for variant in variants:
         for suite in variant.suites.values():
             if suite.failed:
-                print(f"\n==== {suite.name} ({variant.title}) failed; the end of {os.path.relpath(suite.log, ROOT)}:\n"
-                      f"{tail(suite.log)}")
+                said = "\n\n".join(suite.broken) or tail(suite.log)
+                print(f"\n==== {suite.name} ({variant.title}) failed; from {os.path.relpath(suite.log, ROOT)}:\n{said}")
 
 
 def summarize(variants, seconds):
@@ -167,7 +174,7 @@ def summarize(variants, seconds):
         for suite in order:
             print(f"{suite.name:<10} {variant.title:<11} {suite.passed:>6} {suite.failed:>6} {suite.seconds:>8.1f}  "
                   f"{os.path.relpath(suite.log, ROOT)}")
-            for note in suite.notes:
+            for note in suite.notes + [said.split("\n", 1)[0] for said in suite.broken]:
                 print(f"{'':<10} {note}")
             passed += suite.passed
             failed += suite.failed

@@ -396,7 +396,7 @@ static void test_no_more_than_65536_are_remembered_and_the_oldest_go(void **stat
 
 static void test_an_unknown_account_takes_as_long_as_a_known_one(void **state)
 {
-    int64_t took[2] = {0}, began;
+    int64_t least[2] = {INT64_MAX, INT64_MAX}, began, took;
 
     unsetenv("HUBBUB_PASSWORD_MEMORY");
     unsetenv("HUBBUB_PASSWORD_OPS");
@@ -406,9 +406,11 @@ static void test_an_unknown_account_takes_as_long_as_a_known_one(void **state)
     for (int i = 0; i < 8; i++) {
         began = clock_now();
         expect(log_in_from("192.0.2.9", i % 2 ? "alice" : "bob", "a wrong guess"), "auth-failed");
-        took[i % 2] += clock_now() - began;
+        took = clock_now() - began;
+        if (took < least[i % 2]) /* the least: whatever else the machine does only adds to it */
+            least[i % 2] = took;
     }
-    assert_true(took[0] * 2 > took[1] && took[1] * 2 > took[0]);
+    assert_true(least[0] * 2 > least[1] && least[1] * 2 > least[0]);
     asker_close(&asker);
 }
 

@@ -122,6 +122,11 @@ const char *asker_ask(struct asker *asker, const char *format, ...)
     return asker_line(asker);
 }
 
+bool asker_is_silent(const struct asker *asker)
+{
+    return asker->len == 0 && poll(&(struct pollfd){.fd = asker->fd, .events = POLLIN}, 1, 0) == 0;
+}
+
 void asker_await_end(struct asker *asker)
 {
     while (read_more(asker))

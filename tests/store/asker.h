@@ -35,6 +35,9 @@ const char *asker_line(struct asker *asker);
 /* Sends a line and takes the next one. */
 const char *asker_ask(struct asker *asker, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* True if the store has sent nothing that was not taken. */
+bool asker_is_silent(const struct asker *asker);
+
 /* Waits until the store has closed the connection; what it sends before is skipped. */
 void asker_await_end(struct asker *asker);
 
