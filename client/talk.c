@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include <event2/event.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "command.h"
@@ -24,6 +23,7 @@
 #include "edit.h"
 #include "name.h"
 #include "options.h"
+#include "place.h"
 #include "screen.h"
 #include "stay.h"
 
@@ -45,25 +45,6 @@ enum question {
     QUESTION_NONE,
     QUESTION_PASTE, /* `pasted` is to be said as one text */
     QUESTION_STALE, /* the chat `stale` is to be said again */
-};
-
-/* Somebody who is in a room. */
-struct human {
-    UT_hash_handle hh;
-    char *name;
-    char folded[];
-};
-
-struct place {
-    struct conversation *conversation;
-    struct human *people; /* those who are known to be there */
-    long users;           /* how many there are; -1: not known */
-    unsigned unread;
-    bool called;      /* one of the unread names the person */
-    bool older_asked; /* a page of the history is under way */
-    bool older_none;  /* there is nothing older */
-    struct place *prev, *next;
-    char room[]; /* folded */
 };
 
 struct talk {
@@ -92,101 +73,13 @@ struct talk {
 static void draw_status(struct talk *talk);
 static void quit(struct talk *talk, bool at_once);
 
-/* Places
- * ------------------------------------------------------------------------------------------------------------
- */
-
-static struct place *place_find(struct talk *talk, const char *room)
-{
-    struct place *place;
-    char folded[ROOM_MAX_BYTES];
-
-    if (!room || !room_fold(room, folded))
-        return NULL;
-    DL_FOREACH (talk->places, place)
-        if (strcmp(place->room, folded) == 0)
-            return place;
-    return NULL;
-}
-
-static struct place *place_make(struct talk *talk, const char *room)
-{
-    struct place *place = place_find(talk, room);
-    char folded[ROOM_MAX_BYTES];
-    size_t len;
-
-    if (place || !room_fold(room, folded))
-        return place;
-    len = strlen(folded);
-    place = calloc(1, sizeof *place + len + 1);
-    if (!place)
-        abort();
-    memcpy(place->room, folded, len + 1);
-    place->users = -1;
-    place->conversation = conversation_create(session_name(talk->stay.session));
-    DL_APPEND(talk->places, place);
-    return place;
-}
-
-static void people_forget(struct place *place)
-{
-    struct human *human, *next;
-
-    HASH_ITER (hh, place->people, human, next) {
-        HASH_DEL(place->people, human);
-        free(human->name);
-        free(human);
-    }
-}
-
-static void people_add(struct place *place, const char *name)
-{
-    char folded[NAME_MAX_BYTES];
-    struct human *human;
-
-    if (!name_fold(name, folded))
-        return;
-    HASH_FIND_STR(place->people, folded, human);
-    if (human)
-        return;
-    human = calloc(1, sizeof *human + strlen(folded) + 1);
-    if (!human || !(human->name = strdup(name)))
-        abort();
-    strcpy(human->folded, folded);
-    HASH_ADD_KEYPTR(hh, place->people, human->folded, strlen(human->folded), human);
-}
-
-static void people_remove(struct place *place, const char *name)
-{
-    char folded[NAME_MAX_BYTES];
-    struct human *human;
-
-    if (!name_fold(name, folded))
-        return;
-    HASH_FIND_STR(place->people, folded, human);
-    if (!human)
-        return;
-    HASH_DEL(place->people, human);
-    free(human->name);
-    free(human);
-}
-
 static void place_show(struct talk *talk, struct place *place)
 {
     talk->shown = place;
-    place->unread = 0;
-    place->called = false;
+    place_read(place);
     if (talk->screen)
         screen_show(talk->screen, place->conversation, talk->edit);
     draw_status(talk);
-}
-
-static void place_destroy(struct talk *talk, struct place *place)
-{
-    DL_DELETE(talk->places, place);
-    people_forget(place);
-    conversation_destroy(place->conversation);
-    free(place);
 }
 
 /* What is shown
@@ -452,7 +345,7 @@ static struct saying saying_of(const struct told *told)
 
 static void heard_saying(struct talk *talk, const struct told *told)
 {
-    struct place *place = told->kind == TOLD_DIRECT ? talk->shown : place_find(talk, told->room);
+    struct place *place = told->kind == TOLD_DIRECT ? talk->shown : place_find(talk->places, told->room);
     struct saying saying = saying_of(told);
 
     if (!place)
@@ -464,15 +357,15 @@ static void heard_saying(struct talk *talk, const struct told *told)
 
 static void heard_notice(struct talk *talk, const struct told *told)
 {
-    struct place *place = place_find(talk, told->room);
+    struct place *place = place_find(talk->places, told->room);
     bool joined = told->kind == TOLD_JOINED;
 
     if (!place)
         return;
     if (joined)
-        people_add(place, told->from);
+        place_add(place, told->from);
     else
-        people_remove(place, told->from);
+        place_remove(place, told->from);
     if (place->users >= 0 && (joined || place->users > 0))
         place->users += joined ? 1 : -1;
     conversation_notice(place->conversation, told->from, joined, told->at_ms ? told->at_ms : stay_time());
@@ -483,13 +376,13 @@ static void heard_notice(struct talk *talk, const struct told *told)
 /* One is in a room, for the first time or again. */
 static void heard_entered(struct talk *talk, const struct told *told)
 {
-    struct place *place = place_make(talk, told->room);
+    struct place *place = place_open(&talk->places, told->room, session_name(talk->stay.session));
     bool first = place && place->users < 0;
 
     if (!place)
         return;
     place->users = told->users;
-    people_forget(place);
+    place_remove_all(place);
     session_who(talk->stay.session, place->room);
     if (first)
         session_history(talk->stay.session, place->room, NULL, 0, HISTORY_PAGE);
@@ -501,7 +394,7 @@ static void heard_entered(struct talk *talk, const struct told *told)
         if (told->unread > 0)
             tell(talk, false, "%ld direct messages came while you were away.", told->unread);
     }
-    if (talk->wanted && place_find(talk, talk->wanted) == place) {
+    if (talk->wanted && place_find(talk->places, talk->wanted) == place) {
         free(talk->wanted);
         talk->wanted = NULL;
         place_show(talk, place);
@@ -511,7 +404,7 @@ static void heard_entered(struct talk *talk, const struct told *told)
 
 static void heard_exited(struct talk *talk, const struct told *told)
 {
-    struct place *place = place_find(talk, told->room), *other;
+    struct place *place = place_find(talk->places, told->room), *other;
 
     if (!place)
         return;
@@ -519,7 +412,7 @@ static void heard_exited(struct talk *talk, const struct told *told)
     if (other) {
         if (talk->shown == place)
             place_show(talk, other);
-        place_destroy(talk, place);
+        place_close(&talk->places, place);
         tell(talk, false, "You have left %s.", told->room);
     } else {
         place->users = -1;
@@ -530,12 +423,12 @@ static void heard_exited(struct talk *talk, const struct told *told)
 
 static void heard_who(struct talk *talk, const struct told *told)
 {
-    struct place *place = place_find(talk, told->room);
+    struct place *place = place_find(talk->places, told->room);
 
     if (place) {
         place->users = told->count;
         for (size_t i = 0; i < told->n_people; i++)
-            people_add(place, told->people[i]);
+            place_add(place, told->people[i]);
     }
     if (talk->told_who) {
         size_t size = 1, len = 0;
@@ -567,7 +460,7 @@ static void heard_rooms(struct talk *talk, const struct told *told)
 
 static void heard_history(struct talk *talk, const struct told *told)
 {
-    struct place *place = told->with ? talk->shown : place_find(talk, told->room);
+    struct place *place = told->with ? talk->shown : place_find(talk->places, told->room);
     struct saying *sayings;
     size_t put;
 
@@ -675,7 +568,7 @@ static void say(struct talk *talk, const char *to, const char *given)
 
 static void command_join(struct talk *talk, const char *room)
 {
-    struct place *place = place_find(talk, room);
+    struct place *place = place_find(talk->places, room);
     char folded[ROOM_MAX_BYTES];
 
     if (!room_fold(room, folded)) {
@@ -996,7 +889,7 @@ static bool start(struct talk *talk)
     if (!stay_init(&talk->stay, talk->options, "guest", &ops, talk))
         return false;
     talk->edit = edit_create();
-    talk->shown = place_make(talk, talk->options->room);
+    talk->shown = place_open(&talk->places, talk->options->room, session_name(talk->stay.session));
     for (int i = 0; i < 3; i++) {
         talk->ends[i] = evsignal_new(talk->stay.base, signals[i], on_end, talk);
         if (!talk->ends[i] || event_add(talk->ends[i], NULL) < 0)
@@ -1027,7 +920,7 @@ static void finish(struct talk *talk)
         echo_input(true);
     talk->screen = NULL;
     while ((place = talk->places))
-        place_destroy(talk, place);
+        place_close(&talk->places, place);
     for (int i = 0; i < 3; i++)
         if (talk->ends[i])
             event_free(talk->ends[i]);
