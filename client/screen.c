@@ -27,6 +27,7 @@
 #define COLUMNS_MIN 20     /* what a conversation needs; a narrower screen shows the left part */
 #define FRAME_MS 20        /* a flood of messages is drawn no oftener than that */
 #define KEYS_PER_TURN 4096 /* bytes of a paste that come before others have their turn */
+#define PAUSE_MS 1000      /* who is typing makes no longer ones, and who reads a question does */
 #define ESCAPE_MS 50       /* the rest of a key's sequence comes within that */
 #define STATUS_MAX_BYTES 512
 
@@ -50,6 +51,8 @@ struct screen {
     char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES],
         question[STATUS_MAX_BYTES];
     bool hidden;
+    bool expected;      /* the question */
+    int64_t answerable; /* monotonic: a key answers it from then on; 0: it was not drawn yet */
 
     bool scrolled; /* the lowest line is `row` of `entry`, else the newest one */
     int64_t entry;
@@ -248,6 +251,8 @@ static void draw(struct screen *screen)
         draw_status(screen, LINES - 2);
     draw_input(screen, LINES - 1);
     refresh();
+    if (screen->question[0] && screen->answerable == 0)
+        screen->answerable = screen->drawn_ms + (screen->expected ? 0 : PAUSE_MS);
 }
 
 static void on_frame(evutil_socket_t fd, short what, void *ctx)
@@ -325,6 +330,17 @@ static void answer(struct screen *screen, bool yes)
     screen->question[0] = '\0';
     screen_changed(screen);
     screen->ops->answered(screen->ctx, yes);
+}
+
+/* Whether a key that comes now is an answer, and not part of what is being typed. */
+static bool is_answer(struct screen *screen)
+{
+    if (!screen->question[0] || screen->answerable == 0)
+        return false;
+    if (now_ms() >= screen->answerable)
+        return true;
+    screen->answerable = now_ms() + PAUSE_MS;
+    return false;
 }
 
 static void answer_by_key(struct screen *screen, int key)
@@ -419,7 +435,7 @@ static void press(struct screen *screen, int key)
 {
     if (key == KEY_RESIZE)
         return; /* ncurses tells what it was told by resize() */
-    if (screen->question[0]) {
+    if (is_answer(screen)) {
         answer_by_key(screen, key);
         return;
     }
@@ -563,7 +579,7 @@ static void take_char(struct screen *screen, wchar_t c)
     }
     if (c == '\033')
         screen->input = INPUT_META;
-    else if (c < ' ' || c == 0x7f || screen->question[0])
+    else if (c < ' ' || c == 0x7f || is_answer(screen))
         press(screen, c);
     else
         type(screen, (const char *)bytes, len);
@@ -726,8 +742,10 @@ void screen_set_prompt(struct screen *screen, const char *prompt, bool hidden)
     set(screen, screen->prompt, prompt);
 }
 
-void screen_ask(struct screen *screen, const char *question)
+void screen_ask(struct screen *screen, const char *question, bool expected)
 {
+    screen->expected = expected;
+    screen->answerable = 0;
     set(screen, screen->question, question);
 }
 
