@@ -7,6 +7,7 @@
 #include "talk.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <utf8proc.h>
 #include <uthash.h>
 #include <utlist.h>
 
@@ -28,6 +30,9 @@
 #include "stay.h"
 
 #define HISTORY_PAGE 50
+#define PEOPLE_MAX 5000 /* of a room; of more the names are not completed */
+#define ROOMS_SHOWN 100
+#define BELL_MS 1000 /* rings no oftener than that */
 #define LINE_BYTES (TEXT_MAX_BYTES * 2)
 
 /* What the next line is. */
@@ -72,7 +77,7 @@ struct talk {
     struct screen *screen; /* NULL: line by line */
     struct edit *edit;
     struct place *places, *shown;
-    struct event *ends[3], *input; /* signals; input: line by line */
+    struct event *ends[4], *input; /* signals; input: line by line */
     enum asking asking;
     enum question question;
     char *pasted, *password; /* password: the new one, until it was typed twice */
@@ -83,7 +88,8 @@ struct talk {
     char *lost_why; /* what the person was told last of a connection that is lost; NULL: nothing since the
                        last good one */
     bool quitting;
-    int unwritable; /* errno of standard output, line by line; 0: it can be written */
+    int64_t rung_at; /* the bell, in ms since 1970 */
+    int unwritable;  /* errno of standard output, line by line; 0: it can be written */
     char status[160];
     char line[LINE_BYTES + 1]; /* line by line: what was read of the line so far */
     size_t line_len;
@@ -147,7 +153,7 @@ static void people_add(struct place *place, const char *name)
     if (!name_fold(name, folded))
         return;
     HASH_FIND_STR(place->people, folded, human);
-    if (human)
+    if (human || HASH_COUNT(place->people) >= PEOPLE_MAX)
         return;
     human = calloc(1, sizeof *human + strlen(folded) + 1);
     if (!human || !(human->name = strdup(name)))
@@ -215,6 +221,18 @@ static void print(struct talk *talk, const char *prefix, const char *text)
     quit(talk, true);
 }
 
+/* A text that was cut ends with a whole character. */
+static void cut_whole(char *text)
+{
+    size_t len = strlen(text), last = len;
+    utf8proc_int32_t c;
+
+    while (last > 0 && ((unsigned char)text[--last] & 0xc0) == 0x80)
+        continue;
+    if (len > 0 && utf8proc_iterate((utf8proc_uint8_t *)text + last, (utf8proc_ssize_t)(len - last), &c) < 0)
+        text[last] = '\0';
+}
+
 /* Says something to the person, in the place that is shown. */
 static void tell(struct talk *talk, bool error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -227,10 +245,25 @@ static void tell(struct talk *talk, bool error, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    cut_whole(text);
     conversation_tell(talk->shown->conversation, text, error, stay_time());
     if (!talk->screen)
         print(talk, "* ", text);
     changed_screen(talk);
+}
+
+/* Whoever is named a thousand times a second knows it by the first. */
+static void ring(struct talk *talk)
+{
+    int64_t now = stay_time();
+
+    if (!talk->options->bell || (now >= talk->rung_at && now - talk->rung_at < BELL_MS))
+        return;
+    talk->rung_at = now;
+    if (talk->screen)
+        screen_bell(talk->screen);
+    else
+        putchar('\a');
 }
 
 static void show_saying(struct talk *talk, struct place *place, const struct saying *saying)
@@ -243,12 +276,8 @@ static void show_saying(struct talk *talk, struct place *place, const struct say
         place->called |= mentioned;
         draw_status(talk);
     }
-    if (!own && (mentioned || saying->to) && talk->options->bell) {
-        if (talk->screen)
-            screen_bell(talk->screen);
-        else
-            putchar('\a');
-    }
+    if (!own && (mentioned || saying->to))
+        ring(talk);
     if (!talk->screen && !own) {
         if (saying->to)
             snprintf(prefix, sizeof prefix, "> %s: ", saying->from);
@@ -473,7 +502,7 @@ static void heard_notice(struct talk *talk, const struct told *told)
         people_add(place, told->from);
     else
         people_remove(place, told->from);
-    if (place->users >= 0 && (joined || place->users > 0))
+    if (place->users >= 0 && (joined ? place->users < LONG_MAX : place->users > 0))
         place->users += joined ? 1 : -1;
     conversation_notice(place->conversation, told->from, joined, told->at_ms ? told->at_ms : stay_time());
     changed_screen(talk);
@@ -488,7 +517,7 @@ static void heard_entered(struct talk *talk, const struct told *told)
 
     if (!place)
         return;
-    place->users = told->users;
+    place->users = told->users >= 0 ? told->users : 0;
     people_forget(place);
     session_who(talk->stay.session, place->room);
     if (first)
@@ -519,8 +548,8 @@ static void heard_exited(struct talk *talk, const struct told *told)
     if (other) {
         if (talk->shown == place)
             place_show(talk, other);
+        tell(talk, false, "You have left %s.", told->room); /* which may be the place's own */
         place_destroy(talk, place);
-        tell(talk, false, "You have left %s.", told->room);
     } else {
         place->users = -1;
         tell(talk, false, "You have left %s, and are in no room now: /join one.", told->room);
@@ -533,36 +562,33 @@ static void heard_who(struct talk *talk, const struct told *told)
     struct place *place = place_find(talk, told->room);
 
     if (place) {
-        place->users = told->count;
+        if (told->count >= 0)
+            place->users = told->count;
         for (size_t i = 0; i < told->n_people; i++)
             people_add(place, told->people[i]);
     }
     if (talk->told_who) {
-        size_t size = 1, len = 0;
-        char *names;
+        char names[WIRE_TEXT_MAX - 2 * ROOM_MAX_BYTES] = "";
+        size_t len = 0, n = 0;
 
-        for (size_t i = 0; i < told->n_people; i++)
-            size += strlen(told->people[i]) + 1;
-        names = malloc(size);
-        if (!names)
-            abort();
-        *names = '\0';
-        for (size_t i = 0; i < told->n_people; i++)
-            len += (size_t)snprintf(names + len, size - len, " %s", told->people[i]);
+        while (n < told->n_people && len + strlen(told->people[n]) + 1 < sizeof names)
+            len += (size_t)sprintf(names + len, " %s", told->people[n++]);
         talk->told_who = false;
         tell(talk, false, "%s, %ld:%s%s", told->room, told->count, names,
-             (long)told->n_people < told->count ? " ..." : "");
-        free(names);
+             n < told->n_people || (long)n < told->count ? " ..." : "");
     }
     draw_status(talk);
 }
 
 static void heard_rooms(struct talk *talk, const struct told *told)
 {
-    for (size_t i = 0; i < told->n_rooms; i++)
+    long shown = told->n_rooms < ROOMS_SHOWN ? (long)told->n_rooms : ROOMS_SHOWN;
+    long count = told->count > (long)told->n_rooms ? told->count : (long)told->n_rooms;
+
+    for (long i = 0; i < shown; i++)
         tell(talk, false, "%s: %ld", told->rooms[i].room, told->rooms[i].users);
-    if (told->count > (long)told->n_rooms)
-        tell(talk, false, "... and %ld more", told->count - (long)told->n_rooms);
+    if (count > shown)
+        tell(talk, false, "... and %ld more", count - shown);
 }
 
 static void heard_history(struct talk *talk, const struct told *told)
@@ -990,14 +1016,14 @@ static bool start(struct talk *talk)
                                            .fate = fate,
                                            .refused_name = refused_name,
                                            .want_password = want_password};
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     const char *why = NULL;
 
     if (!stay_init(&talk->stay, talk->options, "guest", &ops, talk))
         return false;
     talk->edit = edit_create();
     talk->shown = place_make(talk, talk->options->room);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         talk->ends[i] = evsignal_new(talk->stay.base, signals[i], on_end, talk);
         if (!talk->ends[i] || event_add(talk->ends[i], NULL) < 0)
             return false;
@@ -1028,7 +1054,7 @@ static void finish(struct talk *talk)
     talk->screen = NULL;
     while ((place = talk->places))
         place_destroy(talk, place);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (talk->ends[i])
             event_free(talk->ends[i]);
     if (talk->input)
