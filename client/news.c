@@ -1,5 +1,6 @@
 #include "news.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "view.h"
 
 #define HISTORY_PAGE 50
+#define ROOMS_SHOWN 100
 
 void news_finish(struct news *news)
 {
@@ -80,7 +82,7 @@ static void show_notice(struct news *news, const struct told *told)
         place_add(place, told->from);
     else
         place_remove(place, told->from);
-    if (place->users >= 0 && (joined || place->users > 0))
+    if (place->users >= 0 && (joined ? place->users < LONG_MAX : place->users > 0))
         place->users += joined ? 1 : -1;
     conversation_notice(place->conversation, told->from, joined, told->at_ms ? told->at_ms : stay_time());
     view_changed(news->view);
@@ -95,7 +97,7 @@ static void show_entered(struct news *news, const struct told *told)
 
     if (!place)
         return;
-    place->users = told->users;
+    place->users = told->users >= 0 ? told->users : 0;
     place_remove_all(place);
     session_who(news->session, place->room);
     if (first)
@@ -126,8 +128,8 @@ static void show_exited(struct news *news, const struct told *told)
     if (other) {
         if (news->view->shown == place)
             view_show(news->view, other);
+        view_tell(news->view, false, "You have left %s.", told->room); /* which may be the place's own */
         place_close(&news->view->places, place);
-        view_tell(news->view, false, "You have left %s.", told->room);
     } else {
         place->users = -1;
         view_tell(news->view, false, "You have left %s, and are in no room now: /join one.", told->room);
@@ -140,36 +142,33 @@ static void show_who(struct news *news, const struct told *told)
     struct place *place = place_find(news->view->places, told->room);
 
     if (place) {
-        place->users = told->count;
+        if (told->count >= 0)
+            place->users = told->count;
         for (size_t i = 0; i < told->n_people; i++)
             place_add(place, told->people[i]);
     }
     if (news->who) {
-        size_t size = 1, len = 0;
-        char *names;
+        char names[WIRE_TEXT_MAX - 2 * ROOM_MAX_BYTES] = "";
+        size_t len = 0, n = 0;
 
-        for (size_t i = 0; i < told->n_people; i++)
-            size += strlen(told->people[i]) + 1;
-        names = malloc(size);
-        if (!names)
-            abort();
-        *names = '\0';
-        for (size_t i = 0; i < told->n_people; i++)
-            len += (size_t)snprintf(names + len, size - len, " %s", told->people[i]);
+        while (n < told->n_people && len + strlen(told->people[n]) + 1 < sizeof names)
+            len += (size_t)sprintf(names + len, " %s", told->people[n++]);
         news->who = false;
         view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
-                  (long)told->n_people < told->count ? " ..." : "");
-        free(names);
+                  n < told->n_people || (long)n < told->count ? " ..." : "");
     }
     view_status(news->view);
 }
 
 static void show_rooms(struct news *news, const struct told *told)
 {
-    for (size_t i = 0; i < told->n_rooms; i++)
+    long shown = told->n_rooms < ROOMS_SHOWN ? (long)told->n_rooms : ROOMS_SHOWN;
+    long count = told->count > (long)told->n_rooms ? told->count : (long)told->n_rooms;
+
+    for (long i = 0; i < shown; i++)
         view_tell(news->view, false, "%s: %ld", told->rooms[i].room, told->rooms[i].users);
-    if (told->count > (long)told->n_rooms)
-        view_tell(news->view, false, "... and %ld more", told->count - (long)told->n_rooms);
+    if (count > shown)
+        view_tell(news->view, false, "... and %ld more", count - shown);
 }
 
 static void show_history(struct news *news, const struct told *told)

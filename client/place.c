@@ -76,7 +76,8 @@ void place_add(struct place *place, const char *name)
     struct human *human;
     size_t len;
 
-    if (!name_fold(name, folded) || human_find(place, folded))
+    if (!name_fold(name, folded) || human_find(place, folded) ||
+        HASH_COUNT(place->people) >= PLACE_PEOPLE_MAX)
         return;
     len = strlen(folded);
     human = calloc(1, sizeof *human + len + 1);

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <uthash.h>
 
+#define PLACE_PEOPLE_MAX 5000 /* are known of a place */
+
 struct conversation;
 
 /* Somebody who is in a room. */
@@ -20,7 +22,7 @@ struct human {
 
 struct place {
     struct conversation *conversation;
-    struct human *people; /* those who are known to be there */
+    struct human *people; /* of those who are there, some: for completion */
     long users;           /* how many there are; -1: not known, one is not there */
     unsigned unread;
     bool called;      /* one of the unread names the person */
@@ -43,7 +45,8 @@ void place_close(struct place **places, struct place *place);
 /* It was looked at. */
 void place_read(struct place *place);
 
-/* Names compare folded.  What is no name is not added; who is there already stays as they are. */
+/* Names compare folded.  What is no name is not added, nor who would be one too many; who is there already
+ * stays as they are. */
 void place_add(struct place *place, const char *name);
 void place_remove(struct place *place, const char *name);
 void place_remove_all(struct place *place);

@@ -24,7 +24,9 @@
 #include "terminal.h"
 #include "width.h"
 
-#define COLUMNS_MIN 20     /* what a conversation needs; a narrower screen shows the left part */
+#define COLUMNS_MIN 20   /* what a conversation needs; a narrower screen shows the left part */
+#define COLUMNS_MAX 1000 /* of a larger screen this part is used: each cell of it costs 84 bytes */
+#define ROWS_MAX 500
 #define FRAME_MS 20        /* a flood of messages is drawn no oftener than that */
 #define KEYS_PER_TURN 4096 /* bytes of a paste that come before others have their turn */
 #define PAUSE_MS 1000      /* who is typing makes no longer ones, and who reads a question does */
@@ -332,8 +334,9 @@ static void answer(struct screen *screen, bool yes)
     screen->ops->answered(screen->ctx, yes);
 }
 
-/* Whether a key that comes now is an answer, and not part of what is being typed. */
-static bool is_answer(struct screen *screen)
+/* Whether a key that comes now is an answer; else it is part of what is being typed, and the pause begins
+ * again. */
+static bool takes_answer(struct screen *screen)
 {
     if (!screen->question[0] || screen->answerable == 0)
         return false;
@@ -410,13 +413,25 @@ static void interrupt(struct screen *screen)
     screen_changed(screen);
 }
 
-static void resize(struct screen *screen)
+/* How large the screen is; false: the terminal does not say. */
+static bool read_size(int *rows, int *columns)
 {
     struct winsize size;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+        return false;
+    *rows = size.ws_row < ROWS_MAX ? size.ws_row : ROWS_MAX;
+    *columns = size.ws_col < COLUMNS_MAX ? size.ws_col : COLUMNS_MAX;
+    return true;
+}
+
+static void resize(struct screen *screen)
+{
+    int rows, columns;
+
+    if (!read_size(&rows, &columns))
         return;
-    resizeterm(size.ws_row, size.ws_col);
+    resizeterm(rows, columns);
     clearok(curscr, TRUE); /* who knows what the terminal has made of what was there */
     screen_changed(screen);
 }
@@ -435,7 +450,7 @@ static void press(struct screen *screen, int key)
 {
     if (key == KEY_RESIZE)
         return; /* ncurses tells what it was told by resize() */
-    if (is_answer(screen)) {
+    if (takes_answer(screen)) {
         answer_by_key(screen, key);
         return;
     }
@@ -579,7 +594,7 @@ static void take_char(struct screen *screen, wchar_t c)
     }
     if (c == '\033')
         screen->input = INPUT_META;
-    else if (c < ' ' || c == 0x7f || is_answer(screen))
+    else if (c < ' ' || c == 0x7f || takes_answer(screen))
         press(screen, c);
     else
         type(screen, (const char *)bytes, len);
@@ -648,6 +663,20 @@ static void on_resized(evutil_socket_t fd, short what, void *ctx)
 
 /* The screen --------------------------------------------------------------------------------------------- */
 
+/* newterm() asks the terminal itself how large it is, and believes all, unless the environment says it. */
+static void bound_size(void)
+{
+    int rows, columns;
+    char text[16];
+
+    if (!read_size(&rows, &columns) || (rows < ROWS_MAX && columns < COLUMNS_MAX))
+        return;
+    snprintf(text, sizeof text, "%d", rows);
+    setenv("LINES", text, 1);
+    snprintf(text, sizeof text, "%d", columns);
+    setenv("COLUMNS", text, 1);
+}
+
 struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx,
                              const char **why)
 {
@@ -671,6 +700,7 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     /* Both before newterm(), which would put handlers of its own where there are none. */
     if (evsignal_add(screen->resized, NULL) != 0 || !terminal_keep())
         goto failed;
+    bound_size();
     screen->terminal = newterm(NULL, stdout, stdin);
     if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
         *why = "the terminal could not be set up";

@@ -27,7 +27,7 @@ struct talk {
     struct stay stay;
     struct view view;
     struct news news;
-    struct event *ends[3]; /* signals */
+    struct event *ends[4]; /* signals */
     char *password;        /* the new one, until it was typed twice */
     char *lost_why; /* what the person was told last of a connection that is lost; NULL: nothing since the
                        last good one */
@@ -365,11 +365,11 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 
 static bool start(struct talk *talk)
 {
-    const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
     if (!stay_init(&talk->stay, talk->options, "guest", &session_ops, talk))
         return false;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         talk->ends[i] = evsignal_new(talk->stay.base, signals[i], on_end, talk);
         if (!talk->ends[i] || event_add(talk->ends[i], NULL) < 0)
             return false;
@@ -391,7 +391,7 @@ static void finish(struct talk *talk)
 {
     view_finish(&talk->view);
     news_finish(&talk->news);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (talk->ends[i])
             event_free(talk->ends[i]);
     forget(&talk->password);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <utf8proc.h>
 #include <utlist.h>
 
 #include "command.h"
@@ -22,6 +23,8 @@
 #include "session.h"
 #include "stay.h"
 #include "wire.h"
+
+#define BELL_MS 1000 /* rings no oftener than that */
 
 /* What is shown ------------------------------------------------------------------------------------------ */
 
@@ -79,6 +82,18 @@ void view_print(struct view *view, const char *prefix, const char *text)
     view->ops->quit(view->ctx, true);
 }
 
+/* A text that was cut ends with a whole character. */
+static void cut_whole(char *text)
+{
+    size_t len = strlen(text), last = len;
+    utf8proc_int32_t c;
+
+    while (last > 0 && ((unsigned char)text[--last] & 0xc0) == 0x80)
+        continue;
+    if (len > 0 && utf8proc_iterate((utf8proc_uint8_t *)text + last, (utf8proc_ssize_t)(len - last), &c) < 0)
+        text[last] = '\0';
+}
+
 void view_tell(struct view *view, bool error, const char *format, ...)
 {
     char text[WIRE_TEXT_MAX];
@@ -87,13 +102,20 @@ void view_tell(struct view *view, bool error, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    cut_whole(text);
     conversation_tell(view->shown->conversation, text, error, stay_time());
     view_print(view, "* ", text);
     view_changed(view);
 }
 
+/* Whoever is named a thousand times a second knows it by the first. */
 static void ring(struct view *view)
 {
+    int64_t now = stay_time();
+
+    if (!view->options->bell || (now >= view->rung_at && now - view->rung_at < BELL_MS))
+        return;
+    view->rung_at = now;
     if (view->screen)
         screen_bell(view->screen);
     else
@@ -120,7 +142,7 @@ void view_say(struct view *view, struct place *place, const struct saying *sayin
         place->called |= mentioned;
         view_status(view);
     }
-    if (!own && (mentioned || saying->to) && view->options->bell)
+    if (!own && (mentioned || saying->to))
         ring(view);
     if (!own)
         print_saying(view, place, saying);
@@ -309,7 +331,7 @@ static void screen_pasted(void *ctx, const char *text, size_t len)
     char *copy, *clean;
 
     if (view->asking != ASKING_NOTHING) { /* no name has several lines */
-        ring(view);
+        screen_bell(view->screen);
         return;
     }
     copy = strndup(text, len);

@@ -75,6 +75,7 @@ struct view {
     bool open;                  /* it is */
     struct event *input;        /* line by line */
     bool unheard;               /* line by line: the end of what is typed has come */
+    int64_t rung_at;            /* the bell, in ms since 1970 */
     int unwritable;             /* line by line: errno of standard output; 0: it can be written */
     size_t line_len;
     char line[VIEW_LINE_BYTES + 1]; /* line by line: what was read of the line so far */

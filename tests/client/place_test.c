@@ -129,6 +129,21 @@ static void test_what_is_no_name_is_nobody(void **state)
     assert_people(place, "");
 }
 
+static void test_people_are_no_more_than_so_many(void **state)
+{
+    struct place *place = open_one("dev");
+    char name[20];
+
+    for (int i = 0; i < PLACE_PEOPLE_MAX + 10; i++) {
+        snprintf(name, sizeof name, "p%d", i);
+        place_add(place, name);
+    }
+    assert_int_equal(HASH_COUNT(place->people), PLACE_PEOPLE_MAX);
+    place_remove(place, "p0");
+    place_add(place, "Bob");
+    assert_int_equal(HASH_COUNT(place->people), PLACE_PEOPLE_MAX);
+}
+
 static void test_people_are_of_one_place(void **state)
 {
     struct place *dev = open_one("dev"), *ops = open_one("ops");
@@ -153,6 +168,7 @@ int main(void)
         TEST(test_what_was_looked_at_is_not_unread),
         TEST(test_people_come_and_go),
         TEST(test_what_is_no_name_is_nobody),
+        TEST(test_people_are_no_more_than_so_many),
         TEST(test_people_are_of_one_place),
     };
 
