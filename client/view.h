@@ -61,7 +61,7 @@ struct view_ops {
     void (*quit)(void *ctx, bool at_once);
 };
 
-/* Its fields are for reading, but `places`, which is opened and closed by whoever knows of rooms. */
+/* For others its fields are to be read; but `places` is filled and emptied by whoever knows of rooms. */
 struct view {
     const struct view_ops *ops;
     void *ctx;
@@ -81,8 +81,8 @@ struct view {
     char line[VIEW_LINE_BYTES + 1]; /* line by line: what was read of the line so far */
 };
 
-/* Takes the terminal, and shows the room of `options`.  Borrows all; `session` may be started afterwards.
- * False: no memory.  The other way round view_finish(), also after that: then the terminal is as it was. */
+/* Takes the terminal, and shows the room of `options`.  Borrows all it is given; `session` need not have
+ * started.  False: no memory.  view_finish() gives the terminal back as it was, after a failure, too. */
 bool view_init(struct view *view, struct event_base *base, const struct options *options,
                const struct session *session, const struct view_ops *ops, void *ctx);
 void view_finish(struct view *view);
