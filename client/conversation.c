@@ -462,6 +462,13 @@ void conversation_settle(struct conversation *conversation, uint64_t number, eve
     forget_pending(entry);
 }
 
+const char *conversation_pending(const struct conversation *conversation, uint64_t number)
+{
+    const struct entry *entry = find_number(conversation, number);
+
+    return entry ? entry->pending->text : NULL;
+}
+
 static bool is_listed(const struct crowd *crowd, const char *name)
 {
     for (size_t i = 0; i < crowd->listed; i++)

@@ -77,6 +77,9 @@ size_t conversation_put_before(struct conversation *conversation, const struct s
  * or refused (id 0; it stays, marked with `why`). */
 void conversation_settle(struct conversation *conversation, uint64_t number, event_id id, const char *why);
 
+/* The text of one's own saying, if it has no fate yet; else NULL.  Good until the conversation changes. */
+const char *conversation_pending(const struct conversation *conversation, uint64_t number);
+
 /* Somebody came or left. */
 void conversation_notice(struct conversation *conversation, const char *name, bool joined, int64_t at_ms);
 

@@ -18,6 +18,8 @@
 #define LINK_ADDRESS_SECONDS 3 /* then the next address is tried, if there is one */
 #endif
 
+#define LINK_UNSENT_MAX (1024 * 1024) /* a server that leaves more unread is given up */
+
 struct link {
     struct event_base *base;
     struct evdns_base *dns;
@@ -166,7 +168,11 @@ void link_open(struct link *link)
 
 void link_send(struct link *link, const char *bytes, size_t len)
 {
-    if (link->stream)
+    if (!link->stream)
+        return;
+    if (evbuffer_get_length(bufferevent_get_output(link->stream)) + len > LINK_UNSENT_MAX)
+        fail_in(link, 0, "The server does not read.");
+    else
         bufferevent_write(link->stream, bytes, len);
 }
 

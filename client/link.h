@@ -30,6 +30,7 @@ void link_destroy(struct link *link);
 
 void link_open(struct link *link);  /* gives up after 10 s */
 void link_close(struct link *link); /* what was sent still goes out, as far as the kernel takes it */
+/* If the server leaves too much unread the connection is lost, and nothing more is sent on it. */
 void link_send(struct link *link, const char *bytes, size_t len);
 
 #endif

@@ -24,9 +24,12 @@
 #include "terminal.h"
 #include "width.h"
 
-#define COLUMNS_MIN 20     /* what a conversation needs; a narrower screen shows the left part */
+#define COLUMNS_MIN 20   /* what a conversation needs; a narrower screen shows the left part */
+#define COLUMNS_MAX 1000 /* of a larger screen this part is used: each cell of it costs 84 bytes */
+#define ROWS_MAX 500
 #define FRAME_MS 20        /* a flood of messages is drawn no oftener than that */
 #define KEYS_PER_TURN 4096 /* bytes of a paste that come before others have their turn */
+#define PAUSE_MS 1000      /* who is typing makes no longer ones, and who reads a question does */
 #define ESCAPE_MS 50       /* the rest of a key's sequence comes within that */
 #define STATUS_MAX_BYTES 512
 
@@ -50,6 +53,8 @@ struct screen {
     char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES],
         question[STATUS_MAX_BYTES];
     bool hidden;
+    bool expected;      /* the question */
+    int64_t answerable; /* monotonic: a key answers it from then on; 0: it was not drawn yet */
 
     bool scrolled; /* the lowest line is `row` of `entry`, else the newest one */
     int64_t entry;
@@ -248,6 +253,8 @@ static void draw(struct screen *screen)
         draw_status(screen, LINES - 2);
     draw_input(screen, LINES - 1);
     refresh();
+    if (screen->question[0] && screen->answerable == 0)
+        screen->answerable = screen->drawn_ms + (screen->expected ? 0 : PAUSE_MS);
 }
 
 static void on_frame(evutil_socket_t fd, short what, void *ctx)
@@ -327,6 +334,18 @@ static void answer(struct screen *screen, bool yes)
     screen->ops->answered(screen->ctx, yes);
 }
 
+/* Whether a key that comes now is an answer; else it is part of what is being typed, and the pause begins
+ * again. */
+static bool takes_answer(struct screen *screen)
+{
+    if (!screen->question[0] || screen->answerable == 0)
+        return false;
+    if (now_ms() >= screen->answerable)
+        return true;
+    screen->answerable = now_ms() + PAUSE_MS;
+    return false;
+}
+
 static void answer_by_key(struct screen *screen, int key)
 {
     if (key == 'y' || key == 'Y')
@@ -394,13 +413,25 @@ static void interrupt(struct screen *screen)
     screen_changed(screen);
 }
 
-static void resize(struct screen *screen)
+/* How large the screen is; false: the terminal does not say. */
+static bool read_size(int *rows, int *columns)
 {
     struct winsize size;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+        return false;
+    *rows = size.ws_row < ROWS_MAX ? size.ws_row : ROWS_MAX;
+    *columns = size.ws_col < COLUMNS_MAX ? size.ws_col : COLUMNS_MAX;
+    return true;
+}
+
+static void resize(struct screen *screen)
+{
+    int rows, columns;
+
+    if (!read_size(&rows, &columns))
         return;
-    resizeterm(size.ws_row, size.ws_col);
+    resizeterm(rows, columns);
     clearok(curscr, TRUE); /* who knows what the terminal has made of what was there */
     screen_changed(screen);
 }
@@ -419,7 +450,7 @@ static void press(struct screen *screen, int key)
 {
     if (key == KEY_RESIZE)
         return; /* ncurses tells what it was told by resize() */
-    if (screen->question[0]) {
+    if (takes_answer(screen)) {
         answer_by_key(screen, key);
         return;
     }
@@ -563,7 +594,7 @@ static void take_char(struct screen *screen, wchar_t c)
     }
     if (c == '\033')
         screen->input = INPUT_META;
-    else if (c < ' ' || c == 0x7f || screen->question[0])
+    else if (c < ' ' || c == 0x7f || takes_answer(screen))
         press(screen, c);
     else
         type(screen, (const char *)bytes, len);
@@ -632,6 +663,20 @@ static void on_resized(evutil_socket_t fd, short what, void *ctx)
 
 /* The screen --------------------------------------------------------------------------------------------- */
 
+/* newterm() asks the terminal itself how large it is, and believes all, unless the environment says it. */
+static void bound_size(void)
+{
+    int rows, columns;
+    char text[16];
+
+    if (!read_size(&rows, &columns) || (rows < ROWS_MAX && columns < COLUMNS_MAX))
+        return;
+    snprintf(text, sizeof text, "%d", rows);
+    setenv("LINES", text, 1);
+    snprintf(text, sizeof text, "%d", columns);
+    setenv("COLUMNS", text, 1);
+}
+
 struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx,
                              const char **why)
 {
@@ -655,6 +700,7 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     /* Both before newterm(), which would put handlers of its own where there are none. */
     if (evsignal_add(screen->resized, NULL) != 0 || !terminal_keep())
         goto failed;
+    bound_size();
     screen->terminal = newterm(NULL, stdout, stdin);
     if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
         *why = "the terminal could not be set up";
@@ -726,8 +772,10 @@ void screen_set_prompt(struct screen *screen, const char *prompt, bool hidden)
     set(screen, screen->prompt, prompt);
 }
 
-void screen_ask(struct screen *screen, const char *question)
+void screen_ask(struct screen *screen, const char *question, bool expected)
 {
+    screen->expected = expected;
+    screen->answerable = 0;
     set(screen, screen->question, question);
 }
 

@@ -53,9 +53,16 @@ void screen_show(struct screen *screen, struct conversation *conversation, struc
 
 void screen_set_status(struct screen *screen, const char *left, const char *right); /* copied */
 void screen_set_prompt(struct screen *screen, const char *prompt,
-                       bool hidden);                          /* copied; hidden: a password */
-void screen_ask(struct screen *screen, const char *question); /* y or n, instead of the prompt; copied */
-void screen_changed(struct screen *screen);                   /* draw at the end of this turn */
+                       bool hidden); /* copied; hidden: a password */
+
+/*
+ * Asks something that is answered by y or n, instead of the prompt; copied; empty: nothing is asked any more.
+ * No key counts as an answer before the question was drawn; nor, if it is not `expected` (it does not come
+ * from what was just done), while one types on as if it were not there, which goes into the line.
+ */
+void screen_ask(struct screen *screen, const char *question, bool expected);
+
+void screen_changed(struct screen *screen); /* draw at the end of this turn */
 void screen_bell(struct screen *screen);
 
 #endif

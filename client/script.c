@@ -7,11 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +39,10 @@ struct script {
     struct stay stay;
     struct event *input, *interrupt[2];
     struct event *reader; /* of standard output; NULL: it is none that can go away */
+    FILE *page;           /* what is to be printed next: page_len bytes at page_text, when it is flushed */
+    char *page_text;
+    size_t page_len;
+    int signals_fd; /* readable when one of `interrupts` waits to be delivered */
     bool was_connected;
     bool at_eof;                /* of standard input */
     bool ended;                 /* nothing more is read */
@@ -48,21 +55,25 @@ struct script {
     size_t first, n_said;
 };
 
-/* One line says why; only the first counts. */
+static const int interrupts[] = {SIGINT, SIGTERM};
+
+/* One line says why, whatever a server has put in it; only the first counts. */
 static void fail(struct script *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void fail(struct script *script, const char *format, ...)
 {
+    char why[WIRE_TEXT_MAX + 256];
     va_list args;
 
     if (script->failed)
         return;
     script->failed = true;
-    fputs("hubbub: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    fputc('\n', stderr);
+    for (char *at = why; *(at += strcspn(at, "\t\n"));)
+        *at = ' ';
+    fprintf(stderr, "hubbub: %s\n", why);
 }
 
 static void end(struct script *script, bool at_once)
@@ -219,10 +230,8 @@ static void heard_nothing(void *ctx, const struct told *told)
 
 static void script_loop(struct script *script)
 {
-    const int signals[] = {SIGINT, SIGTERM};
-
     for (int i = 0; i < 2; i++) {
-        script->interrupt[i] = evsignal_new(script->stay.base, signals[i], on_interrupt, script);
+        script->interrupt[i] = evsignal_new(script->stay.base, interrupts[i], on_interrupt, script);
         if (!script->interrupt[i] || event_add(script->interrupt[i], NULL) < 0)
             abort();
     }
@@ -308,7 +317,7 @@ static void set_id(json_t *object, const char *key, event_id id)
 }
 
 /* With ASCII alone, so that no terminal and no encoding gets in its way. */
-static void print_json(const struct told *told)
+static void print_json(FILE *out, const struct told *told)
 {
     json_t *object = json_object();
     char at[ID_TEXT_MAX];
@@ -327,14 +336,14 @@ static void print_json(const struct told *told)
     text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
     if (!text)
         abort();
-    puts(text);
+    fprintf(out, "%s\n", text);
     free(text);
     json_decref(object);
 }
 
 /* "TIME ROOM NAME: TEXT"; each line of a text with all of that, so that none can look like somebody else's.
  */
-static void print_line(const struct told *told)
+static void print_line(FILE *out, const struct told *told)
 {
     const char *text = told->data ? told->data : "";
     char at[ID_TEXT_MAX] = "";
@@ -344,15 +353,61 @@ static void print_line(const struct told *told)
         int len = (int)strcspn(text, "\n");
 
         if (told->kind == TOLD_MESSAGE)
-            printf("%s %s %s: %.*s\n", at, told->room, told->from, len, text);
+            fprintf(out, "%s %s %s: %.*s\n", at, told->room, told->from, len, text);
         else if (told->kind == TOLD_DIRECT)
-            printf("%s > %s: %.*s\n", at, told->from, len, text);
+            fprintf(out, "%s > %s: %.*s\n", at, told->from, len, text);
         else
-            printf("%s %s * %.*s\n", at, told->room ? told->room : ">", len, text);
+            fprintf(out, "%s %s * %.*s\n", at, told->room ? told->room : ">", len, text);
         if (text[len] == '\0')
             return;
         text += len + 1;
     }
+}
+
+/*
+ * Writes the page; errno says why not, EINTR that a signal waits.  A reader that stalls stalls this, and so
+ * the server, but must not keep a signal from ending it: so both are waited for, with signals blocked lest
+ * one comes in between, and no more is written at once than a pipe takes that has room at all.
+ */
+static bool write_page(const struct script *script)
+{
+    struct pollfd polled[] = {{.fd = STDOUT_FILENO, .events = POLLOUT},
+                              {.fd = script->signals_fd, .events = POLLIN}};
+    const char *at = script->page_text, *const behind = at + script->page_len;
+
+    while (at < behind) {
+        size_t len = (size_t)(behind - at);
+        ssize_t n;
+
+        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+            return false;
+        if (polled[1].revents) {
+            errno = EINTR;
+            return false;
+        }
+        n = write(STDOUT_FILENO, at, len < PIPE_BUF ? len : PIPE_BUF);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return false;
+        at += n > 0 ? n : 0;
+    }
+    return true;
+}
+
+static bool print_page(struct script *script)
+{
+    sigset_t blocked, before;
+    bool good;
+
+    if (fflush(script->page) != 0)
+        abort();
+    sigemptyset(&blocked);
+    for (int i = 0; i < 2; i++)
+        sigaddset(&blocked, interrupts[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &before);
+    good = write_page(script);
+    sigprocmask(SIG_SETMASK, &before, NULL); /* what waits is delivered, and heard of by on_interrupt */
+    rewind(script->page);
+    return good;
 }
 
 static void heard(void *ctx, const struct told *told)
@@ -360,15 +415,15 @@ static void heard(void *ctx, const struct told *told)
     struct stay *stay = ctx;
     struct script *script = stay->owner;
 
-    if (!type_of(told->kind))
+    if (!type_of(told->kind) || script->ended)
         return;
     if (script->options->json)
-        print_json(told);
+        print_json(script->page, told);
     else
-        print_line(told);
-    if (fflush(stdout) == 0 || script->ended)
+        print_line(script->page, told);
+    if (print_page(script))
         return;
-    if (errno != EPIPE) /* else who reads has seen enough */
+    if (errno != EPIPE && errno != EINTR) /* else who reads has seen enough */
         fail(script, "standard output cannot be written: %s", strerror(errno));
     end(script, true);
 }
@@ -392,6 +447,26 @@ static void watch_reader(struct script *script)
         abort();
 }
 
+static void open_page(struct script *script)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (int i = 0; i < 2; i++)
+        sigaddset(&set, interrupts[i]);
+    script->signals_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    script->page = open_memstream(&script->page_text, &script->page_len);
+    if (script->signals_fd < 0 || !script->page)
+        abort();
+}
+
+static void close_page(struct script *script)
+{
+    fclose(script->page);
+    free(script->page_text);
+    close(script->signals_fd);
+}
+
 int script_tail(const struct options *options)
 {
     static const struct session_ops ops = {.changed = changed, .heard = heard, .fate = fate};
@@ -400,6 +475,8 @@ int script_tail(const struct options *options)
     if (!script_init(&script, options, &ops))
         return 1;
     watch_reader(&script);
+    open_page(&script);
     script_loop(&script);
+    close_page(&script);
     return script.failed ? 1 : 0;
 }

@@ -194,9 +194,20 @@ def test_escapes_in_a_paste_reach_no_terminal(show):
     terminal = show()
     terminal.press(pasted("a\033]0;title\007b"))
     terminal.until_line(-1, "> a]0;titleb")
-    terminal.press(control("u") + pasted("c\n\033]0;title\007d") + b"y")
+    terminal.press(control("u") + pasted("c\n\033]0;title\007d"))
+    terminal.until_shown("Say these 2 lines?")
+    terminal.press("y")
     terminal.until_shown("12:00 Ann: c")
     assert b"\033]0;title" not in terminal.written
+
+
+def test_what_was_typed_before_a_question_was_seen_is_no_answer(show):
+    terminal = show()
+    terminal.press(pasted("c\nd") + b"ny")
+    terminal.until_shown("Say these 2 lines?")
+    terminal.press("n")
+    terminal.until_line(-1, "> ny")
+    assert "Ann: c" not in terminal.text()
 
 
 def test_a_large_paste_is_read_whole(show):

@@ -364,6 +364,19 @@ static void test_of_what_came_meanwhile_there_is_one(void **state)
     assert_line(WIDE, 0, "12:00 Bob: hello");
 }
 
+static void test_what_has_no_fate_can_be_read(void **state)
+{
+    say_own(1, "on its way");
+    say_own(2, "the other");
+    assert_string_equal(conversation_pending(seen, 1), "on its way");
+    assert_string_equal(conversation_pending(seen, 2), "the other");
+    assert_null(conversation_pending(seen, 3));
+    conversation_settle(seen, 1, 77, NULL);
+    conversation_settle(seen, 2, 0, "no");
+    assert_null(conversation_pending(seen, 1));
+    assert_null(conversation_pending(seen, 2));
+}
+
 static void test_what_is_settled_does_not_come_again(void **state)
 {
     say_own(1, "hello");
@@ -478,6 +491,7 @@ int main(void)
         TEST(test_what_is_not_accepted_yet_looks_so),
         TEST(test_what_was_refused_says_why),
         TEST(test_of_what_came_meanwhile_there_is_one),
+        TEST(test_what_has_no_fate_can_be_read),
         TEST(test_what_is_settled_does_not_come_again),
         TEST(test_a_number_that_is_not_there_changes_nothing),
         TEST(test_a_page_goes_before_without_doubles),

@@ -135,7 +135,7 @@ static void on_pasted(void *ctx, const char *text, size_t len)
     for (size_t i = 0; i < len; i++)
         lines += text[i] == '\n';
     snprintf(question, sizeof question, "Say these %zu lines? (y/n) ", lines);
-    screen_ask(demo->screen, question);
+    screen_ask(demo->screen, question, true);
 }
 
 static void on_answered(void *ctx, bool yes)

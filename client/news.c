@@ -1,0 +1,246 @@
+#include "news.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "conversation.h"
+#include "name.h"
+#include "place.h"
+#include "session.h"
+#include "stay.h"
+#include "view.h"
+
+#define HISTORY_PAGE 50
+#define ROOMS_SHOWN 100
+
+void news_finish(struct news *news)
+{
+    free(news->wanted);
+    news->wanted = NULL;
+}
+
+void news_want(struct news *news, const char *room)
+{
+    free(news->wanted);
+    news->wanted = strdup(room);
+}
+
+void news_ask_older(struct news *news, const char *with)
+{
+    struct place *place = news->view->shown;
+
+    if (!with && (place->older_asked || place->older_none))
+        return;
+    if (session_history(news->session, with ? NULL : place->room, with,
+                        conversation_oldest(place->conversation, with != NULL), HISTORY_PAGE))
+        place->older_asked |= !with;
+}
+
+void news_forget_asked(struct news *news)
+{
+    struct place *place;
+
+    DL_FOREACH (news->view->places, place)
+        place->older_asked = false;
+    news->who = false;
+}
+
+static struct saying saying_of(const struct told *told)
+{
+    return (struct saying){.from = told->from,
+                           .text = told->data,
+                           .to = told->kind == TOLD_DIRECT ? told->to : NULL,
+                           .id = told->id,
+                           .at_ms = told->at_ms ? told->at_ms : (int64_t)id_ms(told->id)};
+}
+
+static void show_saying(struct news *news, const struct told *told)
+{
+    struct place *place =
+        told->kind == TOLD_DIRECT ? news->view->shown : place_find(news->view->places, told->room);
+    struct saying saying = saying_of(told);
+
+    if (!place)
+        return;
+    view_say(news->view, place, &saying);
+    if (told->kind == TOLD_DIRECT && news->account)
+        session_read(news->session, told->from, told->id);
+}
+
+static void show_notice(struct news *news, const struct told *told)
+{
+    struct place *place = place_find(news->view->places, told->room);
+    bool joined = told->kind == TOLD_JOINED;
+
+    if (!place)
+        return;
+    if (joined)
+        place_add(place, told->from);
+    else
+        place_remove(place, told->from);
+    if (place->users >= 0 && (joined ? place->users < LONG_MAX : place->users > 0))
+        place->users += joined ? 1 : -1;
+    conversation_notice(place->conversation, told->from, joined, told->at_ms ? told->at_ms : stay_time());
+    view_changed(news->view);
+    view_status(news->view);
+}
+
+/* One is in a room, for the first time or again. */
+static void show_entered(struct news *news, const struct told *told)
+{
+    struct place *place = place_open(&news->view->places, told->room, session_name(news->session));
+    bool first = place && place->users < 0;
+
+    if (!place)
+        return;
+    place->users = told->users >= 0 ? told->users : 0;
+    place_remove_all(place);
+    session_who(news->session, place->room);
+    if (first)
+        session_history(news->session, place->room, NULL, 0, HISTORY_PAGE);
+    if (told->kind == TOLD_WELCOME) {
+        struct place *one;
+
+        DL_FOREACH (news->view->places, one)
+            conversation_set_self(one->conversation, told->name);
+        if (told->unread > 0)
+            view_tell(news->view, false, "%ld direct messages came while you were away.", told->unread);
+    }
+    if (news->wanted && place_find(news->view->places, news->wanted) == place) {
+        free(news->wanted);
+        news->wanted = NULL;
+        view_show(news->view, place);
+    }
+    view_status(news->view);
+}
+
+static void show_exited(struct news *news, const struct told *told)
+{
+    struct place *place = place_find(news->view->places, told->room), *other;
+
+    if (!place)
+        return;
+    other = place == news->view->places ? place->next : news->view->places;
+    if (other) {
+        if (news->view->shown == place)
+            view_show(news->view, other);
+        view_tell(news->view, false, "You have left %s.", told->room); /* which may be the place's own */
+        place_close(&news->view->places, place);
+    } else {
+        place->users = -1;
+        view_tell(news->view, false, "You have left %s, and are in no room now: /join one.", told->room);
+    }
+    view_status(news->view);
+}
+
+static void show_who(struct news *news, const struct told *told)
+{
+    struct place *place = place_find(news->view->places, told->room);
+
+    if (place) {
+        if (told->count >= 0)
+            place->users = told->count;
+        for (size_t i = 0; i < told->n_people; i++)
+            place_add(place, told->people[i]);
+    }
+    if (news->who) {
+        char names[WIRE_TEXT_MAX - 2 * ROOM_MAX_BYTES] = "";
+        size_t len = 0, n = 0;
+
+        while (n < told->n_people && len + strlen(told->people[n]) + 1 < sizeof names)
+            len += (size_t)sprintf(names + len, " %s", told->people[n++]);
+        news->who = false;
+        view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
+                  n < told->n_people || (long)n < told->count ? " ..." : "");
+    }
+    view_status(news->view);
+}
+
+static void show_rooms(struct news *news, const struct told *told)
+{
+    long shown = told->n_rooms < ROOMS_SHOWN ? (long)told->n_rooms : ROOMS_SHOWN;
+    long count = told->count > (long)told->n_rooms ? told->count : (long)told->n_rooms;
+
+    for (long i = 0; i < shown; i++)
+        view_tell(news->view, false, "%s: %ld", told->rooms[i].room, told->rooms[i].users);
+    if (count > shown)
+        view_tell(news->view, false, "... and %ld more", count - shown);
+}
+
+static void show_history(struct news *news, const struct told *told)
+{
+    struct place *place = told->with ? news->view->shown : place_find(news->view->places, told->room);
+    struct saying *sayings;
+    size_t put;
+
+    if (!place)
+        return;
+    sayings = calloc(told->n_messages + 1, sizeof *sayings);
+    if (!sayings)
+        abort();
+    for (size_t i = 0; i < told->n_messages; i++)
+        sayings[i] = saying_of(&told->messages[i]);
+    put = conversation_put_before(place->conversation, sayings, told->n_messages);
+    if (!news->view->screen)
+        for (size_t i = 0; i < told->n_messages; i++) {
+            char prefix[ROOM_MAX_BYTES + NAME_MAX_BYTES + 32], at[ID_TEXT_MAX];
+
+            snprintf(prefix, sizeof prefix, "%s [%s] %s: ", id_to_time(sayings[i].id, at), place->room,
+                     sayings[i].from);
+            view_print(news->view, prefix, sayings[i].text);
+        }
+    free(sayings);
+    if (!told->with) {
+        place->older_asked = false;
+        place->older_none = !told->more || put == 0;
+    }
+    view_changed(news->view);
+}
+
+void news_show(struct news *news, const struct told *told)
+{
+    switch (told->kind) {
+    case TOLD_WELCOME:
+    case TOLD_ENTERED:
+        show_entered(news, told);
+        break;
+    case TOLD_MESSAGE:
+    case TOLD_DIRECT:
+        show_saying(news, told);
+        break;
+    case TOLD_JOINED:
+    case TOLD_LEFT:
+        show_notice(news, told);
+        break;
+    case TOLD_EXITED:
+        if (told->room)
+            show_exited(news, told);
+        break;
+    case TOLD_WHO:
+        show_who(news, told);
+        break;
+    case TOLD_ROOMS:
+        show_rooms(news, told);
+        break;
+    case TOLD_HISTORY:
+        show_history(news, told);
+        break;
+    case TOLD_REGISTERED:
+        news->account = true;
+        view_tell(news->view, false, "%s is your account now: log in with its password.", told->name);
+        break;
+    case TOLD_GAP:
+        view_tell(news->view, false, "%s", told->data ? told->data : "Something is missing here.");
+        break;
+    case TOLD_ERROR:
+        view_tell(news->view, true, "%s", told->data);
+        news_forget_asked(news);
+        break;
+    default:
+        break;
+    }
+}

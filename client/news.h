@@ -1,0 +1,38 @@
+#ifndef HUBBUB_CLIENT_NEWS_H
+#define HUBBUB_CLIENT_NEWS_H
+
+/*
+ * news: what the server tells, as the person sees it: places are opened and closed by it, and filled.  What
+ * the person has asked for is told when it comes; the client asks by itself, too, and keeps that quiet.
+ */
+
+#include <stdbool.h>
+
+struct session;
+struct told;
+struct view;
+
+struct news {
+    struct view *view;       /* borrowed, and so is the session */
+    struct session *session; /* which is asked for what belongs to the news: who is there, what was said */
+    bool account;            /* the name is one's own by a password: directs wait until they are read */
+    bool who;                /* the next `who` was asked for by the person */
+    char *wanted; /* the room that /join has asked for and which is to be shown when it is entered, or NULL */
+};
+
+void news_finish(struct news *news);
+
+/* Shows it. */
+void news_show(struct news *news, const struct told *told);
+
+/* The person wants that room to be shown when it is entered. */
+void news_want(struct news *news, const char *room);
+
+/* Asks for a page of what is older than what is shown: of its room, or else (`with`) of what was said
+ * directly with somebody.  Nothing is asked if nothing is older or it is asked already. */
+void news_ask_older(struct news *news, const char *with);
+
+/* Of what was asked for, nothing is answered any more. */
+void news_forget_asked(struct news *news);
+
+#endif

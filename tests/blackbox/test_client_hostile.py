@@ -1,0 +1,408 @@
+"""The client against servers that mean harm, and on days when all goes wrong: what it costs, and what it leaves behind."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import CLIENT, address, environment, run, start
+from hubbub import PATIENCE, wait_for
+from terminal import ENTER, PAGE_UP, Terminal, control
+from test_client_screen import EVIL, ID, Person, line, message, sit_down, welcome  # noqa: F401
+
+SANITIZED = b"__asan_init" in open(CLIENT, "rb").read()
+MEGABYTE = 1024 * 1024
+
+
+class Server:
+    """Calls `serve` with each connection and its number, from 1, after the log-in; and keeps what the client says."""
+
+    def __init__(self, serve):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.serve = serve
+        self.connections, self.threads, self.failures = [], [], []
+        self.ending = False
+        self.accepting = threading.Thread(target=self.accept, daemon=True)
+
+    def __enter__(self):
+        self.accepting.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending = True
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for one in list(self.connections):
+            one.end()
+        for thread in [self.accepting] + self.threads:
+            thread.join(PATIENCE)
+        self.listener.close()
+        assert not self.failures
+
+    def accept(self):
+        while not self.ending:
+            try:
+                one = Connection(self.listener.accept()[0])
+            except OSError:
+                return
+            self.connections.append(one)
+            self.threads.append(threading.Thread(target=self.run, args=(one, len(self.connections)), daemon=True))
+            self.threads[-1].start()
+
+    def run(self, one, number):
+        try:
+            one.expect("join")
+            self.serve(one, number)
+        except OSError:
+            pass
+        except AssertionError as failure:
+            if not self.ending:
+                self.failures.append(failure)
+
+
+class Connection:
+    def __init__(self, stream):
+        self.stream = stream
+        self.stream.settimeout(PATIENCE)
+        self.lines = stream.makefile("rb")
+
+    def send(self, *lines):
+        self.stream.sendall(b"".join(lines))
+
+    def hear(self):
+        heard = self.lines.readline()
+        if not heard:
+            raise ConnectionError
+        return json.loads(heard)
+
+    def expect(self, kind):
+        """The next request of that type; others before it are passed over."""
+        while True:
+            heard = self.hear()
+            if heard["type"] == kind:
+                return heard
+
+    def sync(self):
+        """Until the client has read all that was sent: it asks for history when it enters a room anew."""
+        self.expect("history")
+
+    def wait(self):
+        """Until the client goes."""
+        with contextlib.suppress(OSError):
+            while self.hear():
+                pass
+
+    def end(self):
+        with contextlib.suppress(OSError):
+            self.stream.shutdown(socket.SHUT_RDWR)
+
+
+def memory(process):
+    """The most that it ever had, in bytes."""
+    with open(f"/proc/{process.pid}/status") as status:
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status.read())[1]) * 1024
+
+
+def seconds_of_work(process):
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def notice(kind, who, **more):
+    return line(type=kind, room="lobby", data=f"{who} {kind}.", at="2026-11-22T00:00:00.000Z", **{"from": who, **more})
+
+
+def marker(number=10**6):
+    return message(number, data="that is all")
+
+
+def until_marked(person):
+    person.until(lambda: any("that is all" in text for text in person.said()), "the end of what was sent")
+    return person
+
+
+# What a server can make it do.
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory is counted, too")
+def test_people_without_end_take_no_memory_without_end(sit_down):
+    """The people of a room are kept to complete their names; there are as many as the server says."""
+    def serve(one, _):
+        one.send(welcome())
+        one.sync()
+        for first in range(0, 200000, 1000):
+            one.send(*[notice("joined", f"{number:032}") for number in range(first, first + 1000)])
+        one.send(marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        assert memory(ann.process) < 24 * MEGABYTE
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory is counted, too")
+def test_a_server_that_makes_it_ask_and_does_not_read_is_left(sit_down):
+    """Each line that says where one is, is answered by a question."""
+    def serve(one, number):
+        one.send(welcome())
+        entered = line(type="entered", room="lobby", id=ID, users=1) * 1000
+        while number == 1:
+            one.send(entered)
+        one.send(marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann")
+        ann.until(lambda: len(server.connections) > 1, "another connection")
+        until_marked(ann)
+        assert "does not read" in ann.text()
+        assert memory(ann.process) < 48 * MEGABYTE
+
+
+def test_a_crowd_as_large_as_numbers_go_is_not_counted_on(sit_down):
+    def serve(one, _):
+        one.send(welcome(users=2**63 - 1), notice("joined", "Bob"), marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        assert "-" not in ann.lines()[-2]
+
+
+def test_a_flood_of_mentions_rings_a_few_times(sit_down):
+    def serve(one, _):
+        one.send(welcome(), *[message(number, data="Ann!") for number in range(1, 20000)], marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        assert 1 <= ann.bells() < 100
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_a_flood_of_messages_is_quickly_shown(sit_down, term):
+    """It is drawn now and then, not at each message."""
+    def serve(one, _):
+        one.send(welcome())
+        one.sync()
+        for first in range(1, 100000, 1000):
+            one.send(*[message(number, data=f"flood {number}") for number in range(first, first + 1000)])
+        one.send(marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann", TERM=term)
+        if term == "dumb":
+            ann.display.draw = lambda data: None  # measured is the program
+            ann.until(lambda: b"that is all" in ann.written, "the end of what was sent")
+        else:
+            until_marked(ann)
+            assert len(ann.written) < 4 * MEGABYTE
+        assert seconds_of_work(ann.process) < (60 if SANITIZED else 6)
+
+
+def test_a_long_list_of_rooms_leaves_the_conversation_where_it_is(sit_down):
+    rooms = [{"room": f"room-{number}", "users": 1} for number in range(20000)]
+
+    def serve(one, _):
+        one.send(welcome(), message(1, data="what was said before"))
+        one.expect("rooms")
+        one.send(line(type="rooms", rooms=rooms, count=len(rooms)), marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann").until_connected()
+        ann.type("/rooms")
+        until_marked(ann)
+        ann.until_shown("more")
+        for _ in range(20):
+            if "what was said before" in ann.text():
+                break
+            ann.press(PAGE_UP)
+            ann.until(lambda: ann.unread() == 0, "the end of the input")
+            ann.read(0.2)
+        ann.until_shown("what was said before")
+
+
+def test_a_long_list_of_people_is_cut_between_characters(sit_down):
+    """Line by line, where nothing stands between the program and the terminal."""
+    people = ["\u6f22" * 30 + str(number) for number in range(1000)]
+
+    def serve(one, _):
+        one.send(welcome())
+        while one.expect("who"):
+            one.send(line(type="who", room="lobby", users=people, count=1000), marker())
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann", TERM="dumb")
+        ann.until(lambda: b"that is all" in ann.written, "connected")
+        ann.press("/who\n")
+        ann.until(lambda: b"* lobby, 1000" in ann.written and ann.written.endswith(b"\n"), "the people")
+        ann.written.decode()
+
+
+def test_who_leaves_a_room_that_is_still_waiting_to_be_entered_again(sit_down):
+    def serve(one, number):
+        one.send(welcome())
+        if number == 1:
+            for _ in range(2):
+                one.send(line(type="entered", room=one.expect("join")["room"], id=ID, users=1))
+            one.expect("chat")  # all is shown
+            return one.end()
+        assert one.expect("join")["room"] == "second"  # and third has to wait
+        one.send(message(1, data="here again"))
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann").until_connected()
+        for room in ("second", "third"):
+            ann.type(f"/join {room}")
+            ann.until(lambda: ann.lines()[-2].startswith(f"[{room}]"), room)
+        ann.type("go")
+        ann.until(lambda: len(server.connections) == 2, "another connection")
+        ann.until(lambda: "lobby:1" in ann.lines()[-2], "the lobby")
+        ann.type("/leave")
+        ann.until_shown("You have left third.")
+
+
+# In scripts.
+
+
+@pytest.mark.parametrize("refused", ["log-in", "chat"])
+def test_why_a_line_was_not_said_is_one_line(refused):
+    why = "The line\nroot@host:~# rm -rf /\ttab"
+
+    def serve(one, _):
+        if refused == "log-in":
+            one.send(line(type="error", code="password-required", data=why, **{"from": "server"}))
+        else:
+            one.send(welcome())
+            one.send(line(type="error", code="not-in-room", ref=one.expect("chat")["ref"], data=why, **{"from": "server"}))
+        one.wait()
+
+    with Server(serve) as server:
+        status, errors = run(server.port, "-u", "bot", given=b"hello\n")
+    assert status == 1 and errors.startswith("hubbub: ") and errors.count("\n") == 1
+    assert errors.rstrip("\n").isprintable()
+
+
+TELLING = [
+    message(1, data=EVIL), message(2, **{"from": EVIL}), notice("joined", EVIL), notice("left", EVIL),
+    line(type="direct", to=EVIL, data=EVIL, id=str(int(ID) + 3), **{"from": EVIL}),
+    line(type="gap", room="lobby", data=EVIL, after=ID, until=ID, **{"from": "server"}),
+    message(4, data="x" * 500000), message(5, data="a" + "\u0301" * 10000), message(6, data="\u200b" * 10000),
+    message(7, data="\x7f\x85\u2028\u2029\u2066\u202e\ufeff"), message(8, at="0000-01-01T00:00:00.000Z"),
+    message(9, at="0001-01-01T00:00:00.001Z", room="lobby"), message(10, data="a\tb\nc"),
+]
+
+
+@pytest.mark.parametrize("way", [[], ["--json"]], ids=["lines", "json"])
+def test_what_a_tail_prints_is_harmless(way):
+    def serve(one, _):
+        one.send(welcome(), *TELLING, marker(), line(type="error", code="replaced", data="Over.", **{"from": "server"}))
+        one.wait()
+
+    with Server(serve) as server:
+        process = start(server.port, "--tail", *way, "-u", "tail")
+        out, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, errors) == (1, b"hubbub: Over.\n")
+    printed = out.decode().split("\n")
+    assert printed.pop() == ""
+    for one in printed:
+        assert not [c for c in one if (ord(c) < 0x20 and c != "\t") or 0x7f <= ord(c) < 0xa0 or
+                    ord(c) in (0x2028, 0x2029, *range(0x202a, 0x202f), *range(0x2066, 0x206a))]
+    if way:
+        assert [json.loads(one)["type"] for one in printed] == [json.loads(one)["type"] for one in TELLING] + ["message"]
+        assert all(one.isascii() for one in printed)
+    else:
+        assert all(re.match(r"([0-9T:.-]+Z|-) (lobby (\S*: |\* )|> )", one) for one in printed), printed
+
+
+@contextlib.contextmanager
+def tail_that_nobody_reads(way=()):
+    """A --tail whose reader has stalled: all that a pipe holds is in it, and the tail waits."""
+    def serve(one, _):
+        one.send(welcome())
+        with contextlib.suppress(socket.timeout):
+            number = 0
+            one.stream.settimeout(2)
+            while True:
+                number += 1
+                one.send(message(number, data="x" * 4000))
+        stalled.set()
+        one.stream.settimeout(None)
+        one.wait()
+
+    stalled = threading.Event()
+    with Server(serve) as server:
+        process = start(server.port, "--tail", *way, "-u", "tail")
+        try:
+            assert stalled.wait(PATIENCE)
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_tail_that_nobody_reads_can_be_interrupted(number):
+    with tail_that_nobody_reads() as process:
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory is counted, too")
+def test_a_tail_that_nobody_reads_does_not_read_either():
+    with tail_that_nobody_reads(["--json"]) as process:
+        assert memory(process) < 24 * MEGABYTE
+        assert seconds_of_work(process) < 5
+
+
+# Terminals.
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory is counted, too")
+@pytest.mark.parametrize("first", [False, True], ids=["later", "at the start"])
+def test_a_size_that_no_terminal_has_is_not_believed(sit_down, first):
+    def serve(one, _):
+        one.send(welcome(), message(1, data="hello"))
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann", **({"columns": 10000, "rows": 10000} if first else {}))
+        if not first:
+            ann.until_connected()
+            ann.set_size(10000, 10000)
+        ann.press("typed")
+        ann.until(lambda: b"typed" in ann.written, "what is typed")
+        assert memory(ann.process) < 200 * MEGABYTE
+        ann.resize(80, 24)
+        ann.until_line(-1, "> typed")
+        ann.press(control("u") + b"/quit" + ENTER)
+        assert ann.wait() == 0 and ann.is_sane()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_password_that_is_asked_for_line_by_line_leaves_the_echo_on(sit_down, number):
+    def serve(one, _):
+        one.send(line(type="error", code="password-required", data="A password, please.", **{"from": "server"}))
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann", TERM="dumb")
+        ann.until(lambda: "Password:" in ann.text(), "the question")
+        assert not ann.is_sane()
+        if number in (signal.SIGINT, signal.SIGQUIT):
+            ann.press(control("c") if number == signal.SIGINT else b"\x1c")
+        else:
+            ann.process.send_signal(number)
+        ann.wait()
+        assert ann.is_sane()
