@@ -505,13 +505,13 @@ void conversation_tell(struct conversation *conversation, const char *text, bool
     append(conversation, entry);
 }
 
-event_id conversation_oldest(const struct conversation *conversation, bool directs)
+event_id conversation_oldest(const struct conversation *conversation)
 {
     event_id oldest = 0;
     struct entry *entry;
 
     DL_FOREACH (conversation->entries, entry)
-        if (entry->id && entry->direct == directs && (oldest == 0 || entry->id < oldest))
+        if (entry->id && !entry->direct && (oldest == 0 || entry->id < oldest))
             oldest = entry->id;
     return oldest;
 }

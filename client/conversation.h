@@ -86,9 +86,9 @@ void conversation_notice(struct conversation *conversation, const char *name, bo
 /* The client itself says something, `error` or not; may have several lines. */
 void conversation_tell(struct conversation *conversation, const char *text, bool error, int64_t at_ms);
 
-/* The oldest id that is there of what was said to the room, or else (`directs`) to people; 0 if none is:
- * where an older page ends. */
-event_id conversation_oldest(const struct conversation *conversation, bool directs);
+/* The oldest id that is there of what was said to the room, not to people; 0 if none is: where an older page
+ * ends. */
+event_id conversation_oldest(const struct conversation *conversation);
 
 /*
  * The lines on a screen `width` columns wide (at least 20).  `back` counts from the end: 0 is the last line.

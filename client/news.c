@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <utlist.h>
 
@@ -15,12 +16,14 @@
 #include "view.h"
 
 #define HISTORY_PAGE 50
+#define DIRECTS_PAGE 20
 #define ROOMS_SHOWN 100
 
 void news_finish(struct news *news)
 {
     free(news->wanted);
-    news->wanted = NULL;
+    free(news->with);
+    news->wanted = news->with = NULL;
 }
 
 void news_want(struct news *news, const char *room)
@@ -29,15 +32,26 @@ void news_want(struct news *news, const char *room)
     news->wanted = strdup(room);
 }
 
-void news_ask_older(struct news *news, const char *with)
+void news_ask_older(struct news *news)
 {
     struct place *place = news->view->shown;
 
-    if (!with && (place->older_asked || place->older_none))
-        return;
-    if (session_history(news->session, with ? NULL : place->room, with,
-                        conversation_oldest(place->conversation, with != NULL), HISTORY_PAGE))
-        place->older_asked |= !with;
+    if (!place->older_asked && !place->older_none)
+        place->older_asked = session_history(news->session, place->room, NULL,
+                                             conversation_oldest(place->conversation), HISTORY_PAGE);
+}
+
+static bool is_listed_last(const struct news *news, const char *with)
+{
+    char a[NAME_MAX_BYTES], b[NAME_MAX_BYTES];
+
+    return news->with && name_fold(news->with, a) && name_fold(with, b) && strcmp(a, b) == 0;
+}
+
+bool news_ask_directs(struct news *news, const char *with)
+{
+    return session_history(news->session, NULL, with, is_listed_last(news, with) ? news->with_before : 0,
+                           DIRECTS_PAGE);
 }
 
 void news_forget_asked(struct news *news)
@@ -46,7 +60,7 @@ void news_forget_asked(struct news *news)
 
     DL_FOREACH (news->view->places, place)
         place->older_asked = false;
-    news->who = false;
+    news->who = news->rooms = false;
 }
 
 static struct saying saying_of(const struct told *told)
@@ -105,6 +119,8 @@ static void show_entered(struct news *news, const struct told *told)
     if (told->kind == TOLD_WELCOME) {
         struct place *one;
 
+        session_rooms(news->session); /* for completion */
+
         DL_FOREACH (news->view->places, one)
             conversation_set_self(one->conversation, told->name);
         if (told->unread > 0)
@@ -141,7 +157,7 @@ static void show_who(struct news *news, const struct told *told)
 {
     struct place *place = place_find(news->view->places, told->room);
 
-    if (place) {
+    if (place && place->users >= 0) { /* else one is not there */
         if (told->count >= 0)
             place->users = told->count;
         for (size_t i = 0; i < told->n_people; i++)
@@ -165,15 +181,45 @@ static void show_rooms(struct news *news, const struct told *told)
     long shown = told->n_rooms < ROOMS_SHOWN ? (long)told->n_rooms : ROOMS_SHOWN;
     long count = told->count > (long)told->n_rooms ? told->count : (long)told->n_rooms;
 
+    view_forget_rooms(news->view);
+    for (size_t i = 0; i < told->n_rooms; i++)
+        view_know_room(news->view, told->rooms[i].room);
+    if (!news->rooms)
+        return;
+    news->rooms = false;
     for (long i = 0; i < shown; i++)
         view_tell(news->view, false, "%s: %ld", told->rooms[i].room, told->rooms[i].users);
     if (count > shown)
         view_tell(news->view, false, "... and %ld more", count - shown);
 }
 
+static void list_directs(struct news *news, const struct told *told)
+{
+    if (told->n_messages == 0)
+        view_tell(news->view, false,
+                  is_listed_last(news, told->with) ? "You and %s have said nothing older alone."
+                                                   : "You and %s have said nothing alone.",
+                  told->with);
+    for (size_t i = 0; i < told->n_messages; i++) {
+        const struct told *direct = &told->messages[i];
+        time_t seconds = (time_t)(saying_of(direct).at_ms / 1000);
+        struct tm local = {0};
+        char at[32];
+
+        localtime_r(&seconds, &local);
+        strftime(at, sizeof at, "%d %b %Y %H:%M", &local);
+        view_tell(news->view, false, "%s %s: %s", at, direct->from, direct->data);
+    }
+    free(news->with);
+    news->with = told->more && told->n_messages > 0 ? strdup(told->with) : NULL;
+    news->with_before = news->with ? told->messages[0].id : 0;
+    if (news->with)
+        view_tell(news->view, false, "/history %s again has what is older.", news->with);
+}
+
 static void show_history(struct news *news, const struct told *told)
 {
-    struct place *place = told->with ? news->view->shown : place_find(news->view->places, told->room);
+    struct place *place = place_find(news->view->places, told->room);
     struct saying *sayings;
     size_t put;
 
@@ -194,10 +240,8 @@ static void show_history(struct news *news, const struct told *told)
             view_print(news->view, prefix, sayings[i].text);
         }
     free(sayings);
-    if (!told->with) {
-        place->older_asked = false;
-        place->older_none = !told->more || put == 0;
-    }
+    place->older_asked = false;
+    place->older_none = !told->more || put == 0;
     view_changed(news->view);
 }
 
@@ -227,7 +271,10 @@ void news_show(struct news *news, const struct told *told)
         show_rooms(news, told);
         break;
     case TOLD_HISTORY:
-        show_history(news, told);
+        if (told->with)
+            list_directs(news, told);
+        else
+            show_history(news, told);
         break;
     case TOLD_REGISTERED:
         news->account = true;

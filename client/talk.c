@@ -227,12 +227,15 @@ static void obey(struct talk *talk, const struct command *command)
         break;
     case COMMAND_ROOMS:
         sent = session_rooms(session);
+        talk->news.rooms = sent;
         break;
     case COMMAND_HISTORY:
-        if (!command->name && talk->view.shown->older_none)
+        if (command->name)
+            sent = news_ask_directs(&talk->news, command->name);
+        else if (talk->view.shown->older_none)
             view_tell(&talk->view, false, "There is nothing older.");
         else
-            news_ask_older(&talk->news, command->name);
+            news_ask_older(&talk->news);
         break;
     case COMMAND_REGISTER:
         view_ask(&talk->view, ASKING_NEW_PASSWORD);
@@ -345,7 +348,7 @@ static void older(void *ctx)
 {
     struct talk *talk = ctx;
 
-    news_ask_older(&talk->news, NULL);
+    news_ask_older(&talk->news);
 }
 
 static void wants_out(void *ctx, bool at_once)

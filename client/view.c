@@ -25,6 +25,7 @@
 #include "wire.h"
 
 #define BELL_MS 1000 /* rings no oftener than that */
+#define ROOMS_KNOWN 200
 
 /* What is shown ------------------------------------------------------------------------------------------ */
 
@@ -147,6 +148,22 @@ void view_say(struct view *view, struct place *place, const struct saying *sayin
     if (!own)
         print_saying(view, place, saying);
     view_changed(view);
+}
+
+void view_forget_rooms(struct view *view)
+{
+    while (view->n_rooms > 0)
+        free(view->rooms[--view->n_rooms]);
+}
+
+void view_know_room(struct view *view, const char *room)
+{
+    if (view->n_rooms == ROOMS_KNOWN)
+        return;
+    if (!view->rooms && !(view->rooms = calloc(ROOMS_KNOWN, sizeof *view->rooms)))
+        abort();
+    if (!(view->rooms[view->n_rooms++] = strdup(room)))
+        abort();
 }
 
 /* What is asked ------------------------------------------------------------------------------------------ */
@@ -296,6 +313,8 @@ static void complete_rooms(void *ctx, void (*each)(void *to, const char *name), 
 
     DL_FOREACH (view->places, place)
         each(to, place->room);
+    for (size_t i = 0; i < view->n_rooms; i++)
+        each(to, view->rooms[i]);
 }
 
 static void screen_complete(void *ctx)
@@ -453,5 +472,7 @@ void view_finish(struct view *view)
         DL_DELETE(view->questions, question);
         question_destroy(question);
     }
+    view_forget_rooms(view);
+    free(view->rooms);
     edit_destroy(view->edit);
 }

@@ -70,6 +70,8 @@ struct view {
     struct screen *screen;         /* NULL: line by line */
     struct edit *edit;
     struct place *places, *shown; /* shown: never NULL */
+    char **rooms; /* that are on the server, for completion; some of them, if there are many */
+    size_t n_rooms;
     enum asking asking;
     struct question *questions; /* oldest first: the first one is open, or will be */
     bool open;                  /* it is */
@@ -98,6 +100,10 @@ void view_say(struct view *view, struct place *place, const struct saying *sayin
 
 /* Line by line: prints a text, each of its lines behind `prefix`.  On a screen that is a conversation's. */
 void view_print(struct view *view, const char *prefix, const char *text);
+
+/* Rooms that are on the server, whether one is there or not.  Of many, some are kept. */
+void view_know_room(struct view *view, const char *room);
+void view_forget_rooms(struct view *view);
 
 /* A conversation has changed; what the status tells has changed: of the session, or of a place. */
 void view_changed(struct view *view);

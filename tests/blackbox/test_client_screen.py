@@ -372,8 +372,44 @@ def test_history_by_a_command(hubbub, sit_down):
     assert re.findall(r"line (\d\d\d)", ann.text()) == [f"{number:03}" for number in range(70)]
 
 
+def test_history_of_directs(hubbub, sit_down):
+    name, other = fresh("Ann"), fresh("Bob")
+    owner = hubbub.json(name)
+    owner.send({"type": "register", "password": PASSWORD})
+    owner.expect(type="registered")
+    hubbub.json(other)
+    for number in range(30):
+        owner.send({"type": "direct", "to": other, "data": f"direct {number:02}", "ref": str(number)})
+        owner.expect(type="ack", ref=str(number))
+    ann = sit_down(hubbub.port("json"), "-u", name, rows=60)
+    ann.until_line(-1, "Password:")
+    ann.type(PASSWORD)
+    ann.until_connected()
+    ann.type(f"/history {other}")
+    ann.until_shown(f"/history {other} again has what is older.")
+    assert re.findall(r"Ann.*: direct (\d\d)", ann.text()) == [f"{number:02}" for number in range(10, 30)]
+    ann.type(f"/history {other.upper()}")
+    ann.until_shown("direct 00")
+    assert len(re.findall(r"direct \d\d", ann.text())) == 30
+    ann.type("/history Nobody.ever")
+    ann.until_said("You and Nobody.ever have said nothing alone.")
+
+
+def test_a_room_where_one_is_not_is_completed(hubbub, sit_down):
+    room = fresh("elsewhere")
+    hubbub.json(fresh("Bob"), room=room)
+    ann = sit_down(hubbub.port("json"), "-u", fresh("Ann"), "-r", fresh("room")).until_connected()
+
+    def completed():
+        ann.press("\t")
+        return ann.lines()[-1] == f"> /join {room}"
+
+    ann.press(f"/join {room[:-1]}")
+    ann.until(completed, "the room's name")
+
+
 def test_rooms_and_completion(hubbub, sit_down):
-    room, dev = fresh("room"), fresh("dev-")
+    room, dev = fresh("plaza"), fresh("dev-")
     bob = hubbub.json(fresh("Barnaby"), room=room)
     name = bob.has(type="welcome")[0]["name"]
     ann = sit_down(hubbub.port("json"), "-u", fresh("Ann"), "-r", room).until_connected()
@@ -388,7 +424,7 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.until(lambda: ann.lines()[-2].startswith(f"[{dev}]"), "the other room")
     bob.chat("are you there?")
     ann.until_shown(f"{room}:1")
-    ann.press("/join roo\t")
+    ann.press("/join pla\t")
     ann.until_line(-1, f"> /join {room}")
     ann.press(ENTER)
     ann.until(lambda: ann.lines()[-2].startswith(f"[{room}]"), "the first room again")

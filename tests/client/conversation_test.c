@@ -343,7 +343,7 @@ static void test_what_is_not_accepted_yet_looks_so(void **state)
     conversation_settle(seen, 1, id_make(NOON + MINUTE, 0, 0), NULL);
     assert_line(WIDE, 0, "12:01 Ann: hello");
     assert_int_equal(style_of(0, "hello"), STYLE_PLAIN);
-    assert_int_equal(conversation_oldest(seen, false), id_make(NOON + MINUTE, 0, 0));
+    assert_int_equal(conversation_oldest(seen), id_make(NOON + MINUTE, 0, 0));
 }
 
 static void test_what_was_refused_says_why(void **state)
@@ -406,22 +406,21 @@ static void test_a_page_goes_before_without_doubles(void **state)
 
     say_id(3, "three");
     say_id(4, "four");
-    assert_int_equal(conversation_oldest(seen, false), 3);
+    assert_int_equal(conversation_oldest(seen), 3);
     assert_int_equal(conversation_put_before(seen, page, 3), 2);
     assert_int_equal(conversation_put_before(seen, page, 3), 0);
-    assert_int_equal(conversation_oldest(seen, false), 1);
+    assert_int_equal(conversation_oldest(seen), 1);
     assert_int_equal(conversation_lines(seen, WIDE), 5);
     assert_line(WIDE, 3, "12:00 Bob: one");
     assert_line(WIDE, 2, "12:00 Bob: two");
     assert_line(WIDE, 1, "12:00 Bob: three");
 }
 
-static void test_the_oldest_of_directs_is_another(void **state)
+static void test_a_direct_is_not_the_oldest(void **state)
 {
     say_id(9, "x");
     conversation_say(seen, &(struct saying){.from = "Bob", .to = "Ann", .text = "y", .id = 5, .at_ms = NOON});
-    assert_int_equal(conversation_oldest(seen, false), 9);
-    assert_int_equal(conversation_oldest(seen, true), 5);
+    assert_int_equal(conversation_oldest(seen), 9);
 }
 
 static void test_so_many_are_kept(void **state)
@@ -433,7 +432,7 @@ static void test_so_many_are_kept(void **state)
         say_id((event_id)i, text);
     }
     assert_int_equal(conversation_lines(seen, WIDE), CONVERSATION_MAX + 1);
-    assert_int_equal(conversation_oldest(seen, false), 11);
+    assert_int_equal(conversation_oldest(seen), 11);
     assert_line(WIDE, CONVERSATION_MAX - 1, "12:00 Bob: n11");
     assert_int_equal(conversation_put_before(seen, &(struct saying){.from = "Bob", .text = "x", .id = 3}, 1),
                      0);
@@ -449,7 +448,7 @@ static void test_of_a_page_the_newest_are_put_as_far_as_there_is_room(void **sta
     for (int i = 1; i < CONVERSATION_MAX; i++)
         say_id((event_id)i + 10, "x");
     assert_int_equal(conversation_put_before(seen, page, 2), 1);
-    assert_int_equal(conversation_oldest(seen, false), 2);
+    assert_int_equal(conversation_oldest(seen), 2);
 }
 
 static void test_what_the_client_says_may_have_lines(void **state)
@@ -495,7 +494,7 @@ int main(void)
         TEST(test_what_is_settled_does_not_come_again),
         TEST(test_a_number_that_is_not_there_changes_nothing),
         TEST(test_a_page_goes_before_without_doubles),
-        TEST(test_the_oldest_of_directs_is_another),
+        TEST(test_a_direct_is_not_the_oldest),
         TEST(test_so_many_are_kept),
         TEST(test_of_a_page_the_newest_are_put_as_far_as_there_is_room),
         TEST(test_what_the_client_says_may_have_lines),
