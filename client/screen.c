@@ -569,9 +569,11 @@ static void take_char(struct screen *screen, wchar_t c)
             press_meta(screen, c);
         return;
     case INPUT_SEQUENCE: /* of a key that terminfo does not know: its end is a letter or the like */
-        if (c >= 0x40)
+        if (c >= 0x40 || c < ' ')
             screen->input = INPUT_KEY;
-        return;
+        if (c >= ' ')
+            return;
+        break; /* a sequence that has no end must not swallow Ctrl-C */
     case INPUT_KEY:
         break;
     }
