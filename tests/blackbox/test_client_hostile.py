@@ -93,10 +93,13 @@ class Connection:
         self.expect("history")
 
     def wait(self):
-        """Until the client goes."""
+        """Until the client goes; returns the types of what it asked for meanwhile."""
+        kinds = []
         with contextlib.suppress(OSError):
-            while self.hear():
-                pass
+            while kinds[-1:] != ["leave"]:
+                kinds.append(self.hear()["type"])
+        self.end()
+        return kinds
 
     def end(self):
         with contextlib.suppress(OSError):
@@ -438,23 +441,28 @@ def test_who_comes_back_to_many_directs_has_read_them(make_hubbub, sit_down, tmp
     assert not again.has(type="direct")
 
 
-@pytest.mark.parametrize("bytes_of_it", [b"\0", b"\xff\xfe\xfd", b"\x1b[31m\x1b]0;x\x07", bytes(range(256)) * 40],
-                         ids=["NUL", "not UTF-8", "escapes", "all"])
-def test_a_paste_of_anything_reaches_no_terminal(sit_down, bytes_of_it):
+@pytest.mark.parametrize("bytes_of_it", [b"\0", b"\xff\xfe\xfd", b"\x1b[31m\x1b]0;x\x07", b"a\x03\r\x03\r/quit\r",
+                                         bytes(range(256)) * 40],
+                         ids=["NUL", "not UTF-8", "escapes", "Ctrl-C and a command", "all"])
+def test_a_paste_of_anything_is_only_text(sit_down, bytes_of_it):
+    """It reaches no terminal, and nothing of it is said or obeyed before the person agrees."""
+    asked = []
+
     def serve(one, _):
         one.send(welcome())
-        one.wait()
+        asked.extend(one.wait())
 
     with Server(serve) as server:
         ann = sit_down(server.port, "-u", "Ann").until_connected()
         for _ in range(20):
-            ann.press(b"\x1b[200~" + bytes_of_it.replace(b"\x03", b"").replace(b"\x1b[201~", b"") + b"\x1b[201~")
+            ann.press(b"\x1b[200~" + bytes_of_it + b"\x1b[201~")
             ann.until(lambda: ann.unread() == 0, "the end of the input")
         ann.press("n" + control("u").decode() + "typed")
         ann.until(lambda: ann.lines()[-1].endswith("typed") or "?" in ann.lines()[-1], "what is typed")
         assert b"\x1b]0;" not in ann.written
         ann.process.send_signal(signal.SIGTERM)
-        assert ann.wait() in (0, 1) and ann.is_sane()
+        assert ann.wait() == 0 and ann.is_sane()
+    assert asked == ["who", "history", "leave"]
 
 
 def test_who_is_stopped_from_outside_goes_on(sit_down):
