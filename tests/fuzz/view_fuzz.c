@@ -1,9 +1,9 @@
 /*
  * view_fuzz: any bytes, as what a server tells and a person types or pastes, on a screen of any width.
  *
- * The bytes are a list of lines.  The first byte of each says what happens, the second is a number for it, the
- * rest is a text.  However many columns there are, each line fits into them and can be found again; the typed
- * line stays UTF-8 and its cursor is seen.
+ * The bytes are a list of lines.  The first byte of each says what happens, the second is a number for it,
+ * the rest is a text.  However many columns there are, each line fits into them and can be found again; the
+ * typed line stays UTF-8 and its cursor is seen.
  */
 
 #include <stdbool.h>
