@@ -64,6 +64,7 @@ struct screen {
     mbstate_t partial; /* a character whose bytes have not all come */
     char *paste;       /* while INPUT_PASTE */
     size_t paste_len;
+    bool paste_stopped; /* its last byte is Ctrl-C */
 };
 
 /* A bare container has no locale, but its terminal speaks UTF-8 as all do. */
@@ -520,6 +521,7 @@ static void paste_begin(struct screen *screen)
     free(screen->paste);
     screen->paste = malloc(SCREEN_PASTE_MAX);
     screen->paste_len = 0;
+    screen->paste_stopped = false;
     screen->input = INPUT_PASTE;
 }
 
@@ -574,11 +576,9 @@ static void take_char(struct screen *screen, wchar_t c)
 
     switch (screen->input) {
     case INPUT_PASTE:
-        if (c == CTRL('c')) { /* the paste has no end: the person wants out */
-            paste_end(screen);
-            return;
-        }
-        paste_add(screen, (const char *)bytes, len);
+        screen->paste_stopped = c == CTRL('c');
+        if (!screen->paste_stopped)
+            paste_add(screen, (const char *)bytes, len);
         return;
     case INPUT_META:
         screen->input = c == '[' || c == 'O' ? INPUT_SEQUENCE : INPUT_KEY;
@@ -586,9 +586,11 @@ static void take_char(struct screen *screen, wchar_t c)
             press_meta(screen, c);
         return;
     case INPUT_SEQUENCE: /* of a key that terminfo does not know: its end is a letter or the like */
-        if (c >= 0x40)
+        if (c >= 0x40 || c < ' ')
             screen->input = INPUT_KEY;
-        return;
+        if (c >= ' ')
+            return;
+        break; /* a sequence that has no end must not swallow Ctrl-C */
     case INPUT_KEY:
         break;
     }
@@ -650,6 +652,8 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     }
     if (screen->input == INPUT_META)
         screen->input = INPUT_KEY; /* Escape alone */
+    if (screen->input == INPUT_PASTE && screen->paste_stopped)
+        paste_end(screen); /* typed, since nothing follows: the paste has no end, and the person wants out */
     if (budget == KEYS_PER_TURN && is_gone()) {
         event_del(screen->readable);
         screen->ops->quit(screen->ctx);

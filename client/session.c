@@ -18,12 +18,16 @@
 #define AGAIN_MAX_MS 5000
 #define QUIET_MS 60000 /* then the server is asked whether it is there */
 #define ANSWER_MS 20000
+#define REPLY_MS 60000 /* a server that has not answered a chat or a join by then will not */
 #define LEAVE_MS 3000
 #define NEVER INT64_MAX
 #define FOREVER INT64_MAX
 #define SECRET_MAX_BYTES 33 /* 128 bits in hex, with NUL */
 #define REF_MAX_BYTES 64
 #define DIRECTS_MAX 1000
+#define MARKS_MAX 1000
+#define MARK_MS 1000 /* between two of them: each costs as much of the rate as four chats */
+#define MARKS_AT_END 5
 #define BIT(state) (1u << (state))
 
 /* A room where one is or wants to be.  Enters by session_create, session_enter or a welcome, leaves when it
@@ -45,7 +49,17 @@ struct chat {
     bool doubtful;    /* it was sent on one that was lost: it may have been said */
     bool stale;       /* session_decide() is waited for */
     int64_t first_at; /* when the first sending was whose answer is not known */
+    int64_t sent_at;  /* on this connection */
     struct chat *prev, *next;
+};
+
+/* How far the directs from somebody were read, and the server has not been told.  Enters by session_read,
+ * unless there is one of that person already; only the first is ever under way. */
+struct mark {
+    char *with;
+    event_id id;
+    event_id told; /* what was sent on this connection and not answered yet, or 0 */
+    struct mark *prev, *next;
 };
 
 enum asking { ASKING_NOTHING, ASKING_NAME, ASKING_PASSWORD };
@@ -77,11 +91,16 @@ struct session {
     size_t n_rooms;
     struct room *entering; /* a join is under way; NULL: none */
     char entering_ref[REF_MAX_BYTES];
+    int64_t entering_at;
     struct chat *chats; /* oldest first */
     size_t n_chats;
     event_id directs[DIRECTS_MAX]; /* a ring of those that were heard: an account's come again until they are
                                       read */
     size_t n_directs;
+    struct mark *marks;
+    size_t n_marks;
+    int64_t mark_at; /* no mark is sent before */
+    char mark_ref[REF_MAX_BYTES];
 };
 
 static void connect_again(struct session *session);
@@ -181,10 +200,39 @@ static void move(struct session *session, enum session_state to, int64_t lasts, 
     session->ops->changed(session->ctx, from, to, why, pauses ? lasts : 0);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When it has taken too long to answer what is under way. */
+static int64_t reply_until(const struct session *session)
+{
+    int64_t at = NEVER;
+
+    if (session->state != SESSION_CONNECTED)
+        return NEVER;
+    if (session->chats && session->chats->under_way)
+        at = session->chats->sent_at + REPLY_MS;
+    if (session->entering)
+        at = earlier(at, session->entering_at + REPLY_MS);
+    return at;
+}
+
+/* When the next mark may be sent. */
+static int64_t next_mark_at(const struct session *session)
+{
+    if (session->state != SESSION_CONNECTED || session->again_at != NEVER || !session->marks ||
+        session->marks->told)
+        return NEVER;
+    return session->mark_at;
+}
+
 /* To be called at the end of all that others call: sees to it that session_tick() is called in time. */
 static void arrange(struct session *session)
 {
-    int64_t at = session->until < session->again_at ? session->until : session->again_at;
+    int64_t at = earlier(earlier(session->until, session->again_at),
+                         earlier(reply_until(session), next_mark_at(session)));
 
     if (at == session->woken_at)
         return;
@@ -316,6 +364,7 @@ static void say_next(struct session *session)
     if (!chat->doubtful)
         chat->first_at = now;
     chat->under_way = true;
+    chat->sent_at = now;
     session->ops->send(session->ctx, chat->line, strlen(chat->line));
 }
 
@@ -332,6 +381,7 @@ static void enter_next(struct session *session)
     if (!room)
         return;
     session->entering = room;
+    session->entering_at = now_ms(session);
     make_ref(session, session->entering_ref);
     ask(session, "join",
         (struct wire_member[]){{"room", room->name, false},
@@ -340,10 +390,42 @@ static void enter_next(struct session *session)
         3);
 }
 
+static void mark_destroy(struct session *session, struct mark *mark)
+{
+    DL_DELETE(session->marks, mark);
+    session->n_marks--;
+    free(mark->with);
+    free(mark);
+}
+
+static void send_mark(struct session *session, struct mark *mark)
+{
+    char id[ID_TEXT_MAX];
+
+    make_ref(session, session->mark_ref);
+    mark->told = mark->id;
+    ask(session, "read",
+        (struct wire_member[]){{"with", mark->with, false},
+                               {"id", id_to_decimal(mark->id, id), false},
+                               {"ref", session->mark_ref, false}},
+        3);
+}
+
+static void mark_next(struct session *session)
+{
+    int64_t now = now_ms(session);
+
+    if (now < next_mark_at(session))
+        return;
+    session->mark_at = now + MARK_MS;
+    send_mark(session, session->marks);
+}
+
 static void go_on(struct session *session)
 {
     enter_next(session);
     say_next(session);
+    mark_next(session);
 }
 
 /* The server could not do something now. */
@@ -366,6 +448,8 @@ static void forget_connection(struct session *session)
         session->chats->under_way = false;
         session->chats->doubtful = true;
     }
+    if (session->marks)
+        session->marks->told = 0;
     replace(&session->registering, NULL);
     session->pinged = false;
     session->again_at = NEVER;
@@ -431,6 +515,17 @@ static void end_leaving(struct session *session)
     end(session, NULL);
 }
 
+/* Who leaves has read what was shown. */
+static void mark_some(struct session *session)
+{
+    struct mark *mark;
+    int n = 0;
+
+    DL_FOREACH (session->marks, mark)
+        if (!mark->told && n++ < MARKS_AT_END)
+            send_mark(session, mark);
+}
+
 static void log_out(struct session *session)
 {
     switch (session->state) {
@@ -438,6 +533,7 @@ static void log_out(struct session *session)
     case SESSION_DISCONNECTING:
         return;
     case SESSION_CONNECTED:
+        mark_some(session);
         ask(session, "leave", NULL, 0);
         move(session, SESSION_DISCONNECTING, LEAVE_MS, NULL);
         return;
@@ -561,6 +657,30 @@ static bool take_exited(struct session *session, const struct told *told)
     return told->room != NULL;
 }
 
+/* The mark that `ref` is of, if it is under way; else NULL. */
+static struct mark *mark_under_way(const struct session *session, const char *ref)
+{
+    struct mark *mark = session->marks;
+
+    return mark && mark->told && ref && strcmp(session->mark_ref, ref) == 0 ? mark : NULL;
+}
+
+static bool take_read(struct session *session, const struct told *told)
+{
+    struct mark *mark = mark_under_way(session, told->ref);
+
+    if (!mark)
+        return false;
+    if (mark->id == mark->told) {
+        mark_destroy(session, mark);
+        return false;
+    }
+    mark->told = 0; /* more was read meanwhile */
+    DL_DELETE(session->marks, mark);
+    DL_APPEND(session->marks, mark);
+    return false;
+}
+
 static bool take_registered(struct session *session, const struct told *told)
 {
     if (session->registering)
@@ -653,7 +773,15 @@ static void refuse_room(struct session *session, struct told *told)
 static bool take_refusal(struct session *session, struct told *told)
 {
     struct chat *chat = chat_under_way(session, told->ref);
+    struct mark *mark = mark_under_way(session, told->ref);
 
+    if (mark) {
+        mark->told = 0;
+        session->mark_at = now_ms(session) + AGAIN_MAX_MS;
+        if (!is_temporary(told))
+            mark_destroy(session, mark);
+        return false;
+    }
     if (chat) {
         chat->under_way = false;
         if (is_temporary(told))
@@ -712,6 +840,8 @@ static bool take(struct session *session, struct told *told)
         return take_exited(session, told);
     case TOLD_REGISTERED:
         return take_registered(session, told);
+    case TOLD_READ:
+        return take_read(session, told);
     case TOLD_ERROR:
         return take_error(session, told);
     case TOLD_OTHER:
@@ -722,7 +852,6 @@ static bool take(struct session *session, struct told *told)
     case TOLD_WHO:
     case TOLD_ROOMS:
     case TOLD_HISTORY:
-    case TOLD_READ:
     case TOLD_GAP:
         break;
     }
@@ -765,6 +894,8 @@ void session_destroy(struct session *session)
     }
     while (session->rooms)
         room_destroy(session, session->rooms);
+    while (session->marks)
+        mark_destroy(session, session->marks);
     free(session->name);
     wipe(session->password);
     wipe(session->registering);
@@ -844,10 +975,11 @@ void session_tick(struct session *session)
     session->woken_at = NEVER;
     if (now >= session->until)
         states[session->state].time_up(session);
-    if (now >= session->again_at) {
+    else if (now >= reply_until(session))
+        give_up_answer(session);
+    if (now >= session->again_at)
         session->again_at = NEVER;
-        go_on(session);
-    }
+    go_on(session);
     arrange(session);
 }
 
@@ -869,6 +1001,8 @@ void session_set_name(struct session *session, const char *name)
     replace(&session->password, NULL);
     session->had_name = false;
     session->taken_since = NEVER;
+    while (session->marks)
+        mark_destroy(session, session->marks);
     answered(session, ASKING_NAME);
 }
 
@@ -992,12 +1126,26 @@ bool session_register(struct session *session, const char *password, const char 
     return true;
 }
 
-bool session_read(struct session *session, const char *with, event_id id)
+void session_read(struct session *session, const char *with, event_id id)
 {
-    char text[ID_TEXT_MAX];
+    struct mark *mark;
 
-    return ask(session, "read",
-               (struct wire_member[]){{"with", with, false}, {"id", id_to_decimal(id, text), false}}, 2);
+    DL_FOREACH (session->marks, mark)
+        if (strcmp(mark->with, with) == 0)
+            break;
+    if (!mark) {
+        if (session->n_marks == MARKS_MAX) /* what is not marked comes again at the next log-in */
+            return;
+        mark = calloc(1, sizeof *mark);
+        if (!mark || !(mark->with = strdup(with)))
+            abort();
+        DL_APPEND(session->marks, mark);
+        session->n_marks++;
+    }
+    if (id > mark->id)
+        mark->id = id;
+    mark_next(session);
+    arrange(session);
 }
 
 enum session_state session_state(const struct session *session)

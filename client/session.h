@@ -130,7 +130,10 @@ bool session_who(struct session *session, const char *room);
 bool session_rooms(struct session *session);
 bool session_history(struct session *session, const char *room, const char *with, event_id before, int limit);
 bool session_register(struct session *session, const char *password, const char *old);
-bool session_read(struct session *session, const char *with, event_id id);
+
+/* The directs from `with` up to `id` were read.  The server is told a little later, of all that came
+ * meanwhile at once. */
+void session_read(struct session *session, const char *with, event_id id);
 
 enum session_state session_state(const struct session *session);
 const char *session_state_name(enum session_state state);

@@ -8,14 +8,13 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 
 import pytest
 
 from client import CLIENT, address, environment, run, start
 from hubbub import PATIENCE, wait_for
-from terminal import ENTER, PAGE_UP, Terminal, control
-from test_client_screen import EVIL, ID, Person, line, message, sit_down, welcome  # noqa: F401
+from terminal import ENTER, PAGE_UP, control
+from test_client_screen import EVIL, ID, PASSWORD, line, message, sit_down, welcome  # noqa: F401
 
 SANITIZED = b"__asan_init" in open(CLIENT, "rb").read()
 MEGABYTE = 1024 * 1024
@@ -94,10 +93,13 @@ class Connection:
         self.expect("history")
 
     def wait(self):
-        """Until the client goes."""
+        """Until the client goes; returns the types of what it asked for meanwhile."""
+        kinds = []
         with contextlib.suppress(OSError):
-            while self.hear():
-                pass
+            while kinds[-1:] != ["leave"]:
+                kinds.append(self.hear()["type"])
+        self.end()
+        return kinds
 
     def end(self):
         with contextlib.suppress(OSError):
@@ -201,7 +203,7 @@ def test_a_flood_of_messages_is_quickly_shown(sit_down, term):
     with Server(serve) as server:
         ann = sit_down(server.port, "-u", "Ann", TERM=term)
         if term == "dumb":
-            ann.display.draw = lambda data: None  # measured is the program
+            ann.stream.feed = lambda data: None  # measured is the program
             ann.until(lambda: b"that is all" in ann.written, "the end of what was sent")
         else:
             until_marked(ann)
@@ -406,3 +408,101 @@ def test_a_password_that_is_asked_for_line_by_line_leaves_the_echo_on(sit_down, 
             ann.process.send_signal(number)
         ann.wait()
         assert ann.is_sane()
+
+
+# People who are unlucky.
+
+
+def test_who_comes_back_to_many_directs_has_read_them(make_hubbub, sit_down, tmp_path):
+    """To mark one as read costs as much of the rate as four chats."""
+    hubbub = make_hubbub(gateways=1, settings={"HUBBUB_RATE": "20", "HUBBUB_BURST": "40"})
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    password.chmod(0o600)
+    ann = hubbub.json("Ann")
+    ann.send({"type": "register", "password": PASSWORD})
+    ann.expect(type="registered")
+    ann.send({"type": "leave"})
+    ann.expect_closed()
+    for name in ("Bob", "Carol"):
+        friend = hubbub.json(name)
+        for number in range(30):
+            friend.send({"type": "direct", "to": "Ann", "data": f"{name} {number}", "ref": str(number)})
+            friend.expect(type="ack")
+        friend.close()
+    back = sit_down(hubbub.port("json"), "-u", "Ann", rows=80, HUBBUB_PASSWORD_FILE=str(password))
+    for name in ("Bob", "Carol"):
+        back.until_shown(f"{name} 29")
+    back.type("/quit")
+    assert back.wait() == 0
+    assert b"Too much at once" not in back.written
+    again = hubbub.json("Ann", password=PASSWORD)
+    again.sync()
+    assert not again.has(type="direct")
+
+
+@pytest.mark.parametrize("bytes_of_it", [b"\0", b"\xff\xfe\xfd", b"\x1b[31m\x1b]0;x\x07", b"a\x03\r\x03\r/quit\r",
+                                         bytes(range(256)) * 40],
+                         ids=["NUL", "not UTF-8", "escapes", "Ctrl-C and a command", "all"])
+def test_a_paste_of_anything_is_only_text(sit_down, bytes_of_it):
+    """It reaches no terminal, and nothing of it is said or obeyed before the person agrees."""
+    asked = []
+
+    def serve(one, _):
+        one.send(welcome())
+        asked.extend(one.wait())
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann").until_connected()
+        for _ in range(20):
+            ann.press(b"\x1b[200~" + bytes_of_it + b"\x1b[201~")
+            ann.until(lambda: ann.unread() == 0, "the end of the input")
+        ann.press("n" + control("u").decode() + "typed")
+        ann.until(lambda: ann.lines()[-1].endswith("typed") or "?" in ann.lines()[-1], "what is typed")
+        assert b"\x1b]0;" not in ann.written
+        ann.process.send_signal(signal.SIGTERM)
+        assert ann.wait() == 0 and ann.is_sane()
+    assert asked == ["who", "history", "leave"]
+
+
+def test_who_is_stopped_from_outside_goes_on(sit_down):
+    def serve(one, _):
+        one.send(welcome())
+        one.sync()
+        stopped.wait(PATIENCE)
+        one.send(*[message(number, data=f"meanwhile {number}") for number in range(1, 5000)], marker())
+        one.wait()
+
+    stopped = threading.Event()
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann").until_connected()
+        ann.press("half")
+        ann.process.send_signal(signal.SIGSTOP)
+        stopped.set()
+        ann.press(" typed")
+        ann.process.send_signal(signal.SIGCONT)
+        until_marked(ann)
+        ann.until_line(-1, "> half typed")
+
+
+def test_sizes_that_change_in_the_middle_of_a_flood(sit_down):
+    def serve(one, _):
+        one.send(welcome())
+        one.sync()
+        for number in range(1, 20000):
+            one.send(message(number, data="word a\u0301 " * (number % 100)))
+        one.send(marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann").until_connected()
+        ann.stream.feed = lambda data: None  # no terminal has these sizes
+        for columns, rows in [(1, 1), (2, 3), (3, 2), (10000, 10000), (20, 3), (1, 60), (300, 1), (65535, 65535), (7, 7)]:
+            ann.set_size(columns, rows)
+            ann.press("x\x1b[")
+            ann.read(0.1)
+        del ann.stream.feed
+        ann.resize(80, 24)
+        until_marked(ann)
+        ann.press(control("u") + b"typed")
+        ann.until_line(-1, "> typed")

@@ -845,7 +845,6 @@ static void test_nothing_can_be_asked_without_a_connection(void **state)
     assert_false(session_rooms(session));
     assert_false(session_history(session, "lobby", NULL, 0, 20));
     assert_false(session_register(session, "secret 1", NULL));
-    assert_false(session_read(session, "Bob", 1));
     log_in();
     assert_true(session_history(session, "lobby", NULL, 55, 20));
     assert_int_equal(json_integer_value(json_object_get(expect("history"), "limit")), 20);
@@ -854,8 +853,84 @@ static void test_nothing_can_be_asked_without_a_connection(void **state)
     expect("who");
     assert_true(session_rooms(session));
     expect("rooms");
-    assert_true(session_read(session, "Bob", 1));
-    expect("read");
+}
+
+/* Directs that were read --------------------------------------------------------------------------------- */
+
+static const json_t *expect_mark(const char *with, const char *id)
+{
+    const json_t *mark = expect("read");
+
+    assert_string_equal(member(mark, "with"), with);
+    assert_string_equal(member(mark, "id"), id);
+    return mark;
+}
+
+static void marked(const json_t *mark)
+{
+    tellf("{\"type\":\"read\",\"ref\":\"%s\",\"with\":\"Bob\",\"unread\":0}", member(mark, "ref"), 0);
+}
+
+/* Each costs as much as four chats, and an account may find hundreds of directs. */
+static void test_directs_that_were_read_are_marked_together(void **state)
+{
+    const json_t *mark;
+
+    log_in();
+    session_read(session, "Bob", 1);
+    mark = expect_mark("Bob", "1");
+    for (event_id id = 2; id <= 60; id++) {
+        session_read(session, "Bob", id);
+        session_read(session, "Carol", id);
+    }
+    marked(mark);
+    expect_nothing();
+    pass(1000);
+    marked(expect_mark("Carol", "60"));
+    expect_nothing();
+    pass(1000);
+    marked(expect_mark("Bob", "60"));
+    pass(30000);
+    expect_nothing();
+    assert_int_equal(n_heard, 1); /* the welcome */
+}
+
+static void test_a_mark_that_cannot_be_now_is_made_later(void **state)
+{
+    log_in();
+    session_read(session, "Bob", 1);
+    error("rate-limited", member(expect_mark("Bob", "1"), "ref"));
+    expect_nothing();
+    pass(10000);
+    error("bad-request", member(expect_mark("Bob", "1"), "ref"));
+    pass(30000);
+    expect_nothing();
+    assert_int_equal(n_heard, 1);
+}
+
+static void test_a_mark_whose_answer_was_lost_is_made_again(void **state)
+{
+    log_in();
+    session_read(session, "Bob", 1);
+    expect_mark("Bob", "1");
+    lose("gone");
+    come_back();
+    welcome(100);
+    pass(2000);
+    marked(expect_mark("Bob", "1"));
+    pass(30000);
+    expect_nothing();
+}
+
+static void test_who_leaves_has_read_what_was_shown(void **state)
+{
+    log_in();
+    session_read(session, "Bob", 1);
+    session_read(session, "Carol", 2);
+    expect_mark("Bob", "1");
+    session_leave(session, false);
+    expect_mark("Carol", "2");
+    expect("leave");
 }
 
 /* Chats -------------------------------------------------------------------------------------------------- */
@@ -906,6 +981,41 @@ static void test_a_chat_whose_answer_was_lost_is_said_again_the_same(void **stat
     ack(first, 101);
     expect_fate(0, number, FATE_ACCEPTED, 101);
     assert_string_equal(member(expect("chat"), "data"), "two");
+}
+
+/* A server that answers all but that. */
+static void test_a_chat_that_is_never_answered_is_said_again(void **state)
+{
+    uint64_t number = say("one");
+    const json_t *first;
+
+    log_in();
+    first = expect("chat");
+    for (event_id id = 101; session_state(session) == SESSION_CONNECTED && id < 300; id++) {
+        message("lobby", id);
+        pass(1000);
+    }
+    come_back();
+    welcome(300);
+    assert_true(json_equal(first, expect("chat")));
+    ack(first, 301);
+    expect_fate(0, number, FATE_ACCEPTED, 301);
+    pass(50000);
+    expect_state("connected");
+}
+
+static void test_a_room_that_is_never_entered_is_asked_for_anew(void **state)
+{
+    log_in();
+    assert_true(session_enter(session, "dev"));
+    expect("join");
+    for (event_id id = 101; session_state(session) == SESSION_CONNECTED && id < 300; id++) {
+        message("lobby", id);
+        pass(1000);
+    }
+    come_back();
+    welcome(300);
+    assert_string_equal(member(expect("join"), "room"), "dev");
 }
 
 static void test_an_ack_of_another_is_none(void **state)
@@ -1445,8 +1555,14 @@ int main(void)
         TEST(test_a_room_that_was_left_is_not_entered_again),
         TEST(test_a_room_can_be_left_before_it_is_entered_again),
         TEST(test_nothing_can_be_asked_without_a_connection),
+        TEST(test_directs_that_were_read_are_marked_together),
+        TEST(test_a_mark_that_cannot_be_now_is_made_later),
+        TEST(test_a_mark_whose_answer_was_lost_is_made_again),
+        TEST(test_who_leaves_has_read_what_was_shown),
         TEST(test_chats_are_under_way_one_at_a_time_and_in_order),
         TEST(test_a_chat_whose_answer_was_lost_is_said_again_the_same),
+        TEST(test_a_chat_that_is_never_answered_is_said_again),
+        TEST(test_a_room_that_is_never_entered_is_asked_for_anew),
         TEST(test_an_ack_of_another_is_none),
         TEST(test_what_cannot_be_said_now_is_said_later),
         TEST(test_a_pause_ends_with_its_connection),

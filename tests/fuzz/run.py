@@ -21,7 +21,7 @@ import time
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 HERE = os.path.join(ROOT, "tests", "fuzz")
 KEPT = os.path.join(ROOT, ".fuzz")
-TARGETS = ["command", "event", "gob", "json", "line", "prompt", "proxy_header", "wire"]
+TARGETS = ["command", "event", "gob", "json", "line", "prompt", "proxy_header", "view", "wire"]
 LONGEST = {"proxy_header": 2200}  # bytes; a little more than is ever read
 COMPILE = "-fsanitize=fuzzer-no-link -fno-sanitize-recover=all"
 OPTIONS = ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", f"-Dc_args={COMPILE}"]
