@@ -1,5 +1,6 @@
 """A terminal: a program on a pseudo-terminal, what it shows (by pyte), and keys for it."""
 
+import collections
 import fcntl
 import os
 import pty
@@ -26,10 +27,27 @@ def control(letter):
     return bytes([ord(letter) & 0x1f])
 
 
+class Cell(collections.namedtuple("Cell", pyte.screens.Char._fields + ("dim",))):
+    """What is seen at one place; of a wide character the second has no data."""
+
+
 class Display(pyte.Screen):
     """With what xterm can and pyte cannot."""
 
     drawn = " "
+
+    @property
+    def default_char(self):
+        return Cell(*super().default_char, dim=False)
+
+    def reset(self):
+        super().reset()
+        self.cursor.attrs = self.default_char
+
+    def select_graphic_rendition(self, *attributes):
+        super().select_graphic_rendition(*attributes)
+        if 2 in attributes and not {38, 48} & set(attributes):  # those begin a colour, in which a 2 is something else
+            self.cursor.attrs = self.cursor.attrs._replace(dim=True)
 
     def draw(self, data):
         self.drawn = data[-1:] or self.drawn

@@ -15,39 +15,11 @@ from relay import Relay
 from terminal import ENTER, PAGE_UP, TERM, Terminal, control, pasted
 
 PASSWORD = "correct horse battery staple"
-CONNECTED = re.compile(r"(?<!dis)connected\b")
 numbers = itertools.count(1)
 
 
 def fresh(kind):
     return f"{kind}{next(numbers)}"
-
-
-class Person(Terminal):
-    """The client with a terminal."""
-
-    def __init__(self, port, *arguments, columns=80, rows=24, **env):
-        super().__init__([CLIENT, *arguments, address(port)], columns, rows, **{**environment(), **env})
-
-    def is_connected(self):
-        return bool(CONNECTED.search(self.lines()[-2]))
-
-    def until_connected(self):
-        self.until(self.is_connected, "connected")
-        return self
-
-    def type(self, line):
-        self.press(line.encode() + ENTER)
-
-    def said(self):
-        """The conversation as it is seen, without the times."""
-        return [re.sub(r"^\d\d:\d\d ", "", line) for line in self.lines()[:-2]]
-
-    def until_said(self, line):
-        self.until(lambda: line in self.said(), line)
-
-    def bells(self):
-        return self.written.count(b"\a")
 
 
 @pytest.fixture
