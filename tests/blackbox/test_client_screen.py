@@ -11,6 +11,7 @@ import pytest
 
 from client import CLIENT, address, environment
 from hubbub import PATIENCE, wait_for
+from person import Person
 from relay import Relay
 from terminal import ENTER, PAGE_UP, TERM, Terminal, control, pasted
 
