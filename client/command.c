@@ -10,6 +10,7 @@ enum argument {
     ARGUMENT_NONE,
     ARGUMENT_ROOM,
     ARGUMENT_ROOM_OR_NONE,
+    ARGUMENT_NAME_OR_NONE,
     ARGUMENT_NAME_AND_TEXT,
 };
 
@@ -24,7 +25,8 @@ static const struct verb {
     {"who", COMMAND_WHO, ARGUMENT_ROOM_OR_NONE, "/who [ROOM]", "who is in a room"},
     {"rooms", COMMAND_ROOMS, ARGUMENT_NONE, "/rooms", "which rooms there are"},
     {"msg", COMMAND_MSG, ARGUMENT_NAME_AND_TEXT, "/msg NAME TEXT", "say something to one person alone"},
-    {"history", COMMAND_HISTORY, ARGUMENT_ROOM_OR_NONE, "/history [ROOM]", "show what was said before"},
+    {"history", COMMAND_HISTORY, ARGUMENT_NAME_OR_NONE, "/history [NAME]",
+     "show what was said before, or directs with NAME"},
     {"register", COMMAND_REGISTER, ARGUMENT_NONE, "/register",
      "make your name yours, by a password that is asked for"},
     {"help", COMMAND_HELP, ARGUMENT_NONE, "/help", "this"},
@@ -143,6 +145,12 @@ static void read_arguments(const struct verb *verb, const char *at, struct comma
             wrong_usage(command, verb);
         else if (*at)
             read_name(at, (size_t)(end - at), true, command);
+        return;
+    case ARGUMENT_NAME_OR_NONE:
+        if (*rest)
+            wrong_usage(command, verb);
+        else if (*at)
+            read_name(at, (size_t)(end - at), false, command);
         return;
     case ARGUMENT_NAME_AND_TEXT:
         if (!*rest)
@@ -302,7 +310,7 @@ static bool takes_name(const char *line)
 {
     const struct verb *verb = find_verb(line + 1, (size_t)(skip_word(line) - line) - 1);
 
-    return verb && verb->argument == ARGUMENT_NAME_AND_TEXT;
+    return verb && (verb->argument == ARGUMENT_NAME_OR_NONE || verb->argument == ARGUMENT_NAME_AND_TEXT);
 }
 
 /* Where the name before the cursor begins: behind the last character that may not stand in one. */
