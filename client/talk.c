@@ -1004,6 +1004,7 @@ static bool start(struct talk *talk)
     }
     talk->screen = screen_create(talk->stay.base, talk->options->colours, &screen_ops, talk, &why);
     if (!talk->screen) {
+        fprintf(stderr, "hubbub: line by line: %s\n", why);
         talk->input = event_new(talk->stay.base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, talk);
         if (!talk->input || event_add(talk->input, NULL) < 0)
             return false;

@@ -345,6 +345,30 @@ def test_history_by_a_command(hubbub, sit_down):
     assert re.findall(r"line (\d\d\d)", ann.text()) == [f"{number:03}" for number in range(70)]
 
 
+def test_the_past_of_directs_by_a_command(hubbub, sit_down, tmp_path):
+    """What an account has read does not come again at the next log-in, but with /history and the other's name."""
+    room, ann, file = fresh("room"), fresh("Ann"), tmp_path / "password"
+    bob = hubbub.json(fresh("Bob"), room=room)
+    file.write_text(PASSWORD + "\n")
+    file.chmod(0o600)
+    name = bob.has(type="welcome")[0]["name"]
+    owner = hubbub.json(ann)
+    owner.send({"type": "register", "password": PASSWORD})
+    owner.expect(type="registered")
+    bob.send({"type": "direct", "to": ann, "data": "psst"})
+    said = owner.expect(type="direct")
+    owner.send({"type": "read", "with": name, "id": said["id"]})
+    owner.expect(type="read")
+    one = sit_down(hubbub.port("json"), "-u", ann, "-r", room, HUBBUB_PASSWORD_FILE=str(file)).until_connected()
+    one.type("now")
+    one.until_said(f"{ann}: now")
+    assert "psst" not in one.text()
+    one.press(f"/history {name[:3]}\t")
+    one.until_line(-1, f"> /history {name}")
+    one.press(ENTER)
+    one.until_said(f"[direct] {name}: psst")
+
+
 def test_rooms_and_completion(hubbub, sit_down):
     room, dev = fresh("room"), fresh("dev-")
     bob = hubbub.json(fresh("Barnaby"), room=room)
@@ -442,6 +466,15 @@ def test_a_dumb_terminal_is_served_line_by_line(hubbub, sit_down):
     ann.press("/quit\n")
     assert ann.wait() == 0 and ann.is_sane()
     assert b"\033" not in ann.written
+
+
+@pytest.mark.parametrize("term, why", [("dumb", "cannot move its cursor"), ("no-such-terminal", "is unknown"),
+                                       ("", "TERM is not set")])
+def test_who_is_served_line_by_line_is_told_why(hubbub, sit_down, term, why):
+    ann = sit_down(hubbub.port("json"), "-u", fresh("Ann"), TERM=term)
+    ann.until(lambda: ann.lines()[0].startswith("hubbub: line by line: ") and why in ann.lines()[0], why)
+    ann.press("/quit\n")
+    assert ann.wait() == 0
 
 
 def test_a_dumb_terminal_shows_no_password(hubbub, sit_down):
