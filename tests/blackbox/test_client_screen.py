@@ -400,7 +400,7 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.type("/rooms")
     ann.until_said(f"{room}: 2")
     ann.type("/help")
-    ann.until_shown("/history [ROOM]")
+    ann.until_shown("/history [NAME]")
     assert "/join ROOM" in ann.text() and "Ctrl-C empties" in ann.text()  # one screen
     ann.type("/nonsense")
     ann.until_shown("nonsense")
