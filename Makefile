@@ -11,7 +11,7 @@ override SQL := $(value SQL)
 override NAME := $(value NAME)
 export SQL NAME GATEWAYS
 
-.PHONY: help up build test test-faults test-docker lint fuzz instructions bench psql audit passwd forget settings clean install-run install-test install-lint install-fuzz install-instructions install-bench
+.PHONY: help up build test test-faults test-docker lint fuzz instructions bench psql audit passwd forget settings screenshot clean install-run install-test install-lint install-fuzz install-instructions install-bench
 
 help:
 	@echo 'make up        build hubbub and run all of it here, GATEWAYS=2 gateways; Ctrl-C ends it, the data stays'
@@ -26,6 +26,7 @@ help:
 	@echo 'make instructions  count what decoding, encoding and delivering cost; RECORD=1 writes it down'
 	@echo 'make bench     measure hubbub, the floor and its peers, some 20 minutes, and write docs/BENCHMARKS.md'
 	@echo 'make settings  write docs/SETTINGS.md from the table in the code'
+	@echo 'make screenshot  have a conversation and write docs/client.svg, what the client shows of it'
 	@echo 'make clean     remove the builds; the data in .local stays'
 
 up: install-run build
@@ -68,6 +69,9 @@ passwd forget:
 settings: build
 	@$(BUILD)/common/settings-doc >docs/SETTINGS.md.new
 	@mv docs/SETTINGS.md.new docs/SETTINGS.md
+
+screenshot: install-test build
+	@BUILD_DIR=$(abspath $(BUILD)) exec $(PYTHON) docs/screenshot.py
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-clang $(BUILD)-fuzz

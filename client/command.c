@@ -26,7 +26,7 @@ static const struct verb {
     {"rooms", COMMAND_ROOMS, ARGUMENT_NONE, "/rooms", "which rooms there are"},
     {"msg", COMMAND_MSG, ARGUMENT_NAME_AND_TEXT, "/msg NAME TEXT", "say something to one person alone"},
     {"history", COMMAND_HISTORY, ARGUMENT_NAME_OR_NONE, "/history [NAME]",
-     "show what was said before here, or by NAME and you alone"},
+     "show what was said before, or with NAME alone"},
     {"register", COMMAND_REGISTER, ARGUMENT_NONE, "/register",
      "make your name yours, by a password that is asked for"},
     {"help", COMMAND_HELP, ARGUMENT_NONE, "/help", "this"},
@@ -141,11 +141,16 @@ static void read_arguments(const struct verb *verb, const char *at, struct comma
         return;
     case ARGUMENT_ROOM:
     case ARGUMENT_ROOM_OR_NONE:
-    case ARGUMENT_NAME_OR_NONE:
         if (*rest || (!*at && verb->argument == ARGUMENT_ROOM))
             wrong_usage(command, verb);
         else if (*at)
-            read_name(at, (size_t)(end - at), verb->argument != ARGUMENT_NAME_OR_NONE, command);
+            read_name(at, (size_t)(end - at), true, command);
+        return;
+    case ARGUMENT_NAME_OR_NONE:
+        if (*rest)
+            wrong_usage(command, verb);
+        else if (*at)
+            read_name(at, (size_t)(end - at), false, command);
         return;
     case ARGUMENT_NAME_AND_TEXT:
         if (!*rest)

@@ -47,10 +47,10 @@ struct completion_source {
 
 /*
  * Completes what stands before `cursor` of `line`: a command, a room behind /join and /leave and /who, a
- * person elsewhere (at the start of the line with ": " behind).  Returns how many bytes before
- * the cursor are replaced, and what by in *by (the caller frees it); 0 and NULL: nothing fits.  If several
- * fit, *by is as far as they agree, and *choices a list of them (at most COMMAND_CHOICES_MAX, and how many
- * more), separated by spaces (the caller frees it; else NULL).  Compares as names are compared.
+ * person elsewhere (at the start of the line with ": " behind).  Returns how many bytes before the cursor are
+ * replaced, and what by in *by (the caller frees it); 0 and NULL: nothing fits.  If several fit, *by is as
+ * far as they agree, and *choices a list of them (at most COMMAND_CHOICES_MAX, and how many more), separated
+ * by spaces (the caller frees it; else NULL).  Compares as names are compared.
  */
 size_t command_complete(const char *line, size_t cursor, const struct completion_source *source, char **by,
                         char **choices);

@@ -1,6 +1,7 @@
 #include "link.h"
 
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #ifndef LINK_ADDRESS_SECONDS
 #define LINK_ADDRESS_SECONDS 3 /* then the next address is tried, if there is one */
 #endif
+#define WHY_MAX_BYTES 512
 
 #define LINK_UNSENT_MAX (1024 * 1024) /* a server that leaves more unread is given up */
 
@@ -29,7 +31,7 @@ struct link {
     struct evdns_getaddrinfo_request *lookup;   /* NULL: none is under way */
     struct evutil_addrinfo *found, *next_found; /* all addresses; the next that is tried */
     struct bufferevent *stream;                 /* NULL: no connection, nor is one being made */
-    struct event *failing;                      /* tells `why` when it is time to */
+    struct event *failing;                      /* tells, when it is time to, `why` nothing was opened */
     const char *why;
 };
 
@@ -62,8 +64,11 @@ static void lose(struct link *link, const char *why)
 static void on_failing(evutil_socket_t fd, short what, void *arg)
 {
     struct link *link = arg;
+    char why[WHY_MAX_BYTES];
 
-    lose(link, link->why);
+    snprintf(why, sizeof why, strchr(link->host, ':') ? "[%s]:%s: %s" : "%s:%s: %s", link->host, link->port,
+             link->why);
+    lose(link, why);
 }
 
 /* Tells `why` after so many seconds, if the link is not open by then. */
@@ -149,7 +154,8 @@ static void on_found(int error, struct evutil_addrinfo *found, void *arg)
     link->lookup = NULL;
     link->found = link->next_found = found;
     if (error)
-        fail_in(link, 0, evutil_gai_strerror(error));
+        fail_in(link, 0,
+                error == EVUTIL_EAI_NONAME ? "There is no host of that name." : evutil_gai_strerror(error));
     else
         try_next(link, NULL);
 }

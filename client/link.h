@@ -14,8 +14,8 @@ struct link;
 
 struct link_ops {
     void (*opened)(void *ctx);
-    /* The connection could not be made, or has ended; `why` for a person.  Comes once; not after link_close.
-     */
+    /* The connection could not be made (`why` begins with the address then), or has ended; `why` is for a
+     * person.  Comes once; not after link_close. */
     void (*lost)(void *ctx, const char *why);
     void (*line)(void *ctx, const char *line, size_t len); /* without its LF; may close the link */
 };

@@ -527,7 +527,11 @@ int options_read(struct options *options, int argc, char **argv, FILE *out, FILE
     if (status >= 0)
         options_finish(options);
     free(reading.password_file);
-    return status == 0 && fflush(out) != 0 ? 1 : status;
+    if (status == 0 && fflush(out) != 0) {
+        fprintf(errors, "hubbub: standard output cannot be written: %s\n", strerror(errno));
+        return 1;
+    }
+    return status;
 }
 
 void options_finish(struct options *options)

@@ -185,8 +185,7 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
         break;
     case SESSION_RECONNECTING:
         if (!script->was_connected) {
-            fail(script, "%s:%s: %s", script->options->host, script->options->port,
-                 why ? why : "no connection");
+            fail(script, "%s", why ? why : "no connection");
             end(script, true);
         }
         break;

@@ -64,8 +64,10 @@ const char *terminal_unfit(void)
     const char *move;
     int error;
 
-    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+    if (!isatty(STDIN_FILENO))
         return "there is no terminal";
+    if (!isatty(STDOUT_FILENO))
+        return "standard output is no terminal";
     if (!term || !*term)
         return "TERM is not set";
     if (setupterm(NULL, STDOUT_FILENO, &error) != OK)

@@ -448,6 +448,7 @@ bool view_init(struct view *view, struct event_base *base, const struct options 
     view->shown = place_open(&view->places, options->room, session_name(session));
     view->screen = screen_create(base, options->colours, &screen_ops, view, &why);
     if (!view->screen) {
+        fprintf(stderr, "hubbub: line by line: %s\n", why);
         view->input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, view);
         if (!view->input || event_add(view->input, NULL) < 0)
             return false;

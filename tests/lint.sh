@@ -75,7 +75,7 @@ check_man_pages() {
 }
 
 check_python() {
-    find deploy tests bench -name '*.py' | while read -r file; do
+    find deploy docs tests bench -name '*.py' | while read -r file; do
         /usr/bin/python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$file" || return 1
     done
 }

@@ -1,5 +1,6 @@
 """A terminal: a program on a pseudo-terminal, what it shows (by pyte), and keys for it."""
 
+import collections
 import fcntl
 import os
 import pty
@@ -26,10 +27,27 @@ def control(letter):
     return bytes([ord(letter) & 0x1f])
 
 
+class Cell(collections.namedtuple("Cell", pyte.screens.Char._fields + ("dim",))):
+    """What is seen at one place; of a wide character the second has no data."""
+
+
 class Display(pyte.Screen):
     """With what xterm can and pyte cannot."""
 
     drawn = " "
+
+    @property
+    def default_char(self):
+        return Cell(*super().default_char, dim=False)
+
+    def reset(self):
+        super().reset()
+        self.cursor.attrs = self.default_char
+
+    def select_graphic_rendition(self, *attributes):
+        super().select_graphic_rendition(*attributes)
+        if 2 in attributes and not {38, 48} & set(attributes):  # those begin a colour, in which a 2 is something else
+            self.cursor.attrs = self.cursor.attrs._replace(dim=True)
 
     def draw(self, data):
         self.drawn = data[-1:] or self.drawn
@@ -72,7 +90,13 @@ class Terminal:
         environment.update({key: os.environ[key] for key in ("ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ})
         self.process = subprocess.Popen(command, stdin=self.slave, stdout=self.slave, stderr=self.slave, env=environment,
                                         start_new_session=True,
-                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+                                        preexec_fn=self.prepare)
+
+    @staticmethod
+    def prepare():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for number in (signal.SIGINT, signal.SIGQUIT):  # a shell that runs the tests in the background ignores them
+            signal.signal(number, signal.SIG_DFL)
 
     def set_size(self, columns, rows):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -11,43 +11,16 @@ import pytest
 
 from client import CLIENT, address, environment
 from hubbub import PATIENCE, wait_for
+from person import Person
 from relay import Relay
 from terminal import ENTER, PAGE_UP, TERM, Terminal, control, pasted
 
 PASSWORD = "correct horse battery staple"
-CONNECTED = re.compile(r"(?<!dis)connected\b")
 numbers = itertools.count(1)
 
 
 def fresh(kind):
     return f"{kind}{next(numbers)}"
-
-
-class Person(Terminal):
-    """The client with a terminal."""
-
-    def __init__(self, port, *arguments, columns=80, rows=24, **env):
-        super().__init__([CLIENT, *arguments, address(port)], columns, rows, **{**environment(), **env})
-
-    def is_connected(self):
-        return bool(CONNECTED.search(self.lines()[-2]))
-
-    def until_connected(self):
-        self.until(self.is_connected, "connected")
-        return self
-
-    def type(self, line):
-        self.press(line.encode() + ENTER)
-
-    def said(self):
-        """The conversation as it is seen, without the times."""
-        return [re.sub(r"^\d\d:\d\d ", "", line) for line in self.lines()[:-2]]
-
-    def until_said(self, line):
-        self.until(lambda: line in self.said(), line)
-
-    def bells(self):
-        return self.written.count(b"\a")
 
 
 @pytest.fixture
@@ -505,6 +478,15 @@ def test_a_dumb_terminal_is_served_line_by_line(hubbub, sit_down):
     ann.press("/quit\n")
     assert ann.wait() == 0 and ann.is_sane()
     assert b"\033" not in ann.written
+
+
+@pytest.mark.parametrize("term, why", [("dumb", "cannot move its cursor"), ("no-such-terminal", "is unknown"),
+                                       ("", "TERM is not set")])
+def test_who_is_served_line_by_line_is_told_why(hubbub, sit_down, term, why):
+    ann = sit_down(hubbub.port("json"), "-u", fresh("Ann"), TERM=term)
+    ann.until(lambda: ann.lines()[0].startswith("hubbub: line by line: ") and why in ann.lines()[0], why)
+    ann.press("/quit\n")
+    assert ann.wait() == 0
 
 
 def test_a_dumb_terminal_shows_no_password(hubbub, sit_down):

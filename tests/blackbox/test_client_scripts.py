@@ -120,6 +120,21 @@ def test_where_no_server_is_it_says_so():
         assert run(port, "-u", "bot", given=b"hello\n") == (1, f"hubbub: {address(port)}: Connection refused\n")
 
 
+def test_an_address_of_ipv6_is_named_as_it_is_given():
+    with socket.socket(socket.AF_INET6) as unused:
+        unused.bind(("::1", 0))
+        server = f"[::1]:{unused.getsockname()[1]}"
+        done = subprocess.run([CLIENT, "-u", "bot", server], input=b"hello\n", env=environment(), capture_output=True,
+                              timeout=PATIENCE)
+        assert (done.returncode, done.stderr.decode()) == (1, f"hubbub: {server}: Connection refused\n")
+
+
+def test_a_help_that_cannot_be_printed_says_so():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CLIENT, "--help"], stdout=full, stderr=subprocess.PIPE, env=environment())
+    assert (done.returncode, done.stderr) == (1, b"hubbub: standard output cannot be written: No space left on device\n")
+
+
 def test_a_server_that_is_something_else_is_told_so(hubbub):
     status, why = run(hubbub.port("prompt"), "-u", "bot", given=b"hello\n", seconds=40)
     assert status == 1 and why.count("\n") == 1

@@ -2,12 +2,13 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
 
 import documented
-from hubbub import DIALECTS, ROOT
+from hubbub import BUILD, DIALECTS, ROOT
 
 MOST_LINES = {"python": 12, "sh": 10, "go": 40}
 
@@ -110,6 +111,24 @@ def test_every_setting_that_the_protocols_name_is_there():
     known = set(re.findall(r"`(HUBBUB_\w+)`", documented.read("docs/SETTINGS.md")))
     assert set(re.findall(r"`(HUBBUB_\w+)`", documented.read("docs/PROTOCOLS.md"))) <= known
     assert os.path.isdir(os.path.join(ROOT, "tests/transcripts"))
+
+
+@pytest.mark.parametrize("program", ["gateway", "store"])
+def test_the_man_page_has_the_settings_that_the_help_has(program):
+    said = subprocess.run([os.path.join(BUILD, program, f"hubbub-{program}"), "--help"], capture_output=True, text=True)
+    page = documented.read(f"docs/man/hubbub-{program}.8")
+    listed = " ".join(re.findall(r"^\.It Ev (HUBBUB_.*)$", page, re.M)).split(" , ")
+    listed = [name for names in listed for name in names.split()]
+    known = re.findall(r"^  (HUBBUB_\w+)", said.stdout, re.M)
+    assert known and sorted(listed) == sorted(known)
+    files = set(re.findall(r"HUBBUB_\w+_FILE", page)) - set(known)
+    assert files == set(re.findall(r"\(or (HUBBUB_\w+_FILE),", said.stdout))
+
+
+@pytest.mark.parametrize("page", ["hubbub.1", "hubbub-gateway.8", "hubbub-store.8"])
+def test_each_man_page_has_the_sections_that_one_looks_for(page):
+    sections = re.findall(r"^\.Sh (.*)$", documented.read(f"docs/man/{page}"), re.M)
+    assert {"NAME", "SYNOPSIS", "DESCRIPTION", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"} <= set(sections)
 
 
 def test_every_test_that_the_guarantees_name_is_there():

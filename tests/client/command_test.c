@@ -55,6 +55,7 @@ static void test_commands(void **state)
     assert_reads("/rooms", COMMAND_ROOMS, NULL, NULL);
     assert_reads("/msg Bob hello  there", COMMAND_MSG, "Bob", "hello  there");
     assert_reads("/history", COMMAND_HISTORY, NULL, NULL);
+    assert_reads("/history Bob", COMMAND_HISTORY, "Bob", NULL);
     assert_reads("/register", COMMAND_REGISTER, NULL, NULL);
     assert_reads("/help", COMMAND_HELP, NULL, NULL);
     assert_reads("/quit ", COMMAND_QUIT, NULL, NULL);
@@ -202,6 +203,7 @@ static void test_people_are_completed_elsewhere(void **state)
 {
     assert_completes("/msg b|", "/msg Bob |", NULL);
     assert_completes("/history b|", "/history Bob |", NULL);
+    assert_completes("/history |", "/history |", "Alice Bob alan Ærø 한글");
     assert_completes("/msg |", "/msg |", "Alice Bob alan Ærø 한글");
     assert_completes("/msg Bob ali|", "/msg Bob Alice |", NULL);
     assert_completes("//join b|", "//join Bob |", NULL);

@@ -174,6 +174,15 @@ static void test_lines_come_in_any_pieces(void **state)
     assert_string_equal(last, "c");
 }
 
+/* Why there is no connection, and whereto. */
+static void assert_said_of(const char *host, const char *reason)
+{
+    char expected[300];
+
+    snprintf(expected, sizeof expected, strchr(host, ':') ? "[%s]:%s: %s" : "%s:%s: %s", host, port, reason);
+    assert_string_equal(why, expected);
+}
+
 static void test_nobody_there(void **state)
 {
     close(listener);
@@ -181,7 +190,7 @@ static void test_nobody_there(void **state)
     link_open(the_link);
     assert_int_equal(lost, 0); /* not from within the call */
     until(lost == 1);
-    assert_string_equal(why, "Connection refused");
+    assert_said_of("127.0.0.1", "Connection refused");
     assert_int_equal(opened, 0);
     link_open(the_link); /* and again */
     until(lost == 2);
@@ -317,7 +326,7 @@ static void test_a_server_that_does_not_answer(void **state)
     connect_to("127.0.0.1");
     link_open(the_link);
     until(lost == 1);
-    assert_string_equal(why, "The server does not answer.");
+    assert_said_of("127.0.0.1", "The server does not answer.");
     while (n > 0)
         close(fillers[--n]);
 }
