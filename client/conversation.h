@@ -37,7 +37,7 @@ struct span {
     unsigned colour; /* of STYLE_NAME: 0 to CONVERSATION_COLOURS - 1, the same for a name always */
 };
 
-#define CONVERSATION_COLOURS 6
+#define CONVERSATION_COLOURS 12
 #define LINE_SPANS_MAX 8
 
 struct line {

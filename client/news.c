@@ -32,13 +32,15 @@ void news_want(struct news *news, const char *room)
     news->wanted = strdup(room);
 }
 
-void news_ask_older(struct news *news)
+bool news_ask_older(struct news *news)
 {
     struct place *place = news->view->shown;
 
-    if (!place->older_asked && !place->older_none)
-        place->older_asked = session_history(news->session, place->room, NULL,
-                                             conversation_oldest(place->conversation), HISTORY_PAGE);
+    if (place->older_asked || place->older_none)
+        return true;
+    place->older_asked = session_history(news->session, place->room, NULL,
+                                         conversation_oldest(place->conversation), HISTORY_PAGE);
+    return place->older_asked;
 }
 
 static bool is_listed_last(const struct news *news, const char *with)
@@ -60,7 +62,7 @@ void news_forget_asked(struct news *news)
 
     DL_FOREACH (news->view->places, place)
         place->older_asked = false;
-    news->who = news->rooms = false;
+    news->who = news->rooms = news->older = false;
 }
 
 static struct saying saying_of(const struct told *told)
@@ -242,6 +244,9 @@ static void show_history(struct news *news, const struct told *told)
     free(sayings);
     place->older_asked = false;
     place->older_none = !told->more || put == 0;
+    if (news->older && news->view->screen)
+        view_tell(news->view, false, "%zu older messages are above: Page Up scrolls.", put);
+    news->older = false;
     view_changed(news->view);
 }
 

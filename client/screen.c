@@ -77,15 +77,14 @@ static void set_locale(void)
 static void set_colours(struct screen *screen)
 {
     /* Of 256, some of middling brightness: they can be read on dark and on light. */
-    static const short few[CONVERSATION_COLOURS] = {COLOR_RED,  COLOR_GREEN,   COLOR_YELLOW,
-                                                    COLOR_BLUE, COLOR_MAGENTA, COLOR_CYAN};
-    static const short many[CONVERSATION_COLOURS] = {167, 71, 136, 68, 133, 37};
+    static const short few[] = {COLOR_RED, COLOR_GREEN, COLOR_YELLOW, COLOR_BLUE, COLOR_MAGENTA, COLOR_CYAN};
+    static const short many[CONVERSATION_COLOURS] = {167, 71, 136, 68, 133, 37, 173, 107, 99, 74, 169, 143};
 
     if (start_color() != OK || use_default_colors() != OK)
         return;
     screen->colours = true;
     for (short i = 0; i < CONVERSATION_COLOURS; i++)
-        init_pair((short)(i + 1), COLORS >= 256 ? many[i] : few[i], -1);
+        init_pair((short)(i + 1), COLORS >= 256 ? many[i] : few[i % 6], -1);
 }
 
 static void define_keys(void)

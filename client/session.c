@@ -522,7 +522,7 @@ static void mark_some(struct session *session)
     int n = 0;
 
     DL_FOREACH (session->marks, mark)
-        if (!mark->told && n++ < MARKS_AT_END)
+        if (mark->id != mark->told && n++ < MARKS_AT_END)
             send_mark(session, mark);
 }
 

@@ -235,7 +235,7 @@ static void obey(struct talk *talk, const struct command *command)
         else if (talk->view.shown->older_none)
             view_tell(&talk->view, false, "There is nothing older.");
         else
-            news_ask_older(&talk->news);
+            sent = talk->news.older = news_ask_older(&talk->news);
         break;
     case COMMAND_REGISTER:
         view_ask(&talk->view, ASKING_NEW_PASSWORD);

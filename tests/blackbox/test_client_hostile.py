@@ -216,6 +216,7 @@ def test_a_long_list_of_rooms_leaves_the_conversation_where_it_is(sit_down):
 
     def serve(one, _):
         one.send(welcome(), message(1, data="what was said before"))
+        one.expect("rooms")  # for completion
         one.expect("rooms")
         one.send(line(type="rooms", rooms=rooms, count=len(rooms)), marker())
         one.wait()
@@ -462,7 +463,7 @@ def test_a_paste_of_anything_is_only_text(sit_down, bytes_of_it):
         assert b"\x1b]0;" not in ann.written
         ann.process.send_signal(signal.SIGTERM)
         assert ann.wait() == 0 and ann.is_sane()
-    assert asked == ["who", "history", "leave"]
+    assert asked == ["who", "history", "rooms", "leave"]
 
 
 def test_who_is_stopped_from_outside_goes_on(sit_down):

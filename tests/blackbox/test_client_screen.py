@@ -340,6 +340,7 @@ def test_history_by_a_command(hubbub, sit_down):
     assert "line 019" not in ann.text()
     ann.type("/history")
     ann.until_shown("line 000")
+    ann.until_said("20 older messages are above: Page Up scrolls.")
     ann.type("/history")
     ann.until_shown("There is nothing older.")
     assert re.findall(r"line (\d\d\d)", ann.text()) == [f"{number:03}" for number in range(70)]

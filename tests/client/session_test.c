@@ -928,7 +928,9 @@ static void test_who_leaves_has_read_what_was_shown(void **state)
     session_read(session, "Bob", 1);
     session_read(session, "Carol", 2);
     expect_mark("Bob", "1");
+    session_read(session, "Bob", 3);
     session_leave(session, false);
+    expect_mark("Bob", "3");
     expect_mark("Carol", "2");
     expect("leave");
 }
