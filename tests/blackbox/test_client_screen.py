@@ -403,7 +403,7 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.press(ENTER)
     ann.until(lambda: ann.lines()[-2].startswith(f"[{room}]"), "the first room again")
     ann.until_said(f"{name}: are you there?")
-    assert f"{room}:1" not in ann.lines()[-2]
+    ann.until(lambda: f"{room}:1" not in ann.lines()[-2], "nothing unread")
     ann.press(control("n"))
     ann.until(lambda: ann.lines()[-2].startswith(f"[{dev}]"), "the next room")
     ann.type("/leave")
@@ -413,8 +413,7 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.type("/rooms")
     ann.until_said(f"{room}: 2")
     ann.type("/help")
-    ann.until_shown("/history [NAME]")
-    assert "/join ROOM" in ann.text() and "Ctrl-C empties" in ann.text()  # one screen
+    ann.until(lambda: all(text in ann.text() for text in ("/history [NAME]", "/join ROOM", "Ctrl-C empties")), "one screen")
     ann.type("/nonsense")
     ann.until_shown("nonsense")
     ann.type("//nonsense")
