@@ -19,6 +19,12 @@
 #define DIRECTS_PAGE 20
 #define ROOMS_SHOWN 100
 
+/* The refs of what is asked for: by a person, who is told the answer; by scrolling, which needs no more than
+ * that it comes; and by the client itself: if that is refused, as too much at once, nobody need know. */
+#define BY_COMMAND "command"
+#define BY_SCROLLING "scrolling"
+#define BY_ITSELF "itself"
+
 void news_finish(struct news *news)
 {
     free(news->wanted);
@@ -32,14 +38,25 @@ void news_want(struct news *news, const char *room)
     news->wanted = strdup(room);
 }
 
-bool news_ask_older(struct news *news)
+bool news_ask_who(struct news *news, const char *room)
+{
+    return session_who(news->session, room, BY_COMMAND);
+}
+
+bool news_ask_rooms(struct news *news)
+{
+    return session_rooms(news->session, BY_COMMAND);
+}
+
+bool news_ask_older(struct news *news, bool by_command)
 {
     struct place *place = news->view->shown;
 
     if (place->older_asked || place->older_none)
         return true;
-    place->older_asked = session_history(news->session, place->room, NULL,
-                                         conversation_oldest(place->conversation), HISTORY_PAGE);
+    place->older_asked =
+        session_history(news->session, place->room, NULL, conversation_oldest(place->conversation),
+                        HISTORY_PAGE, by_command ? BY_COMMAND : BY_SCROLLING);
     return place->older_asked;
 }
 
@@ -53,7 +70,7 @@ static bool is_listed_last(const struct news *news, const char *with)
 bool news_ask_directs(struct news *news, const char *with)
 {
     return session_history(news->session, NULL, with, is_listed_last(news, with) ? news->with_before : 0,
-                           DIRECTS_PAGE);
+                           DIRECTS_PAGE, BY_COMMAND);
 }
 
 void news_forget_asked(struct news *news)
@@ -62,7 +79,11 @@ void news_forget_asked(struct news *news)
 
     DL_FOREACH (news->view->places, place)
         place->older_asked = false;
-    news->who = news->rooms = news->older = false;
+}
+
+static bool is_by_command(const struct told *told)
+{
+    return told->ref && strcmp(told->ref, BY_COMMAND) == 0;
 }
 
 static struct saying saying_of(const struct told *told)
@@ -114,14 +135,13 @@ static void show_entered(struct news *news, const struct told *told)
     if (!place)
         return;
     place->users = told->users >= 0 ? told->users : 0;
-    place_remove_all(place);
-    session_who(news->session, place->room);
+    session_who(news->session, place->room, BY_ITSELF);
     if (first)
-        session_history(news->session, place->room, NULL, 0, HISTORY_PAGE);
+        session_history(news->session, place->room, NULL, 0, HISTORY_PAGE, BY_ITSELF);
     if (told->kind == TOLD_WELCOME) {
         struct place *one;
 
-        session_rooms(news->session); /* for completion */
+        session_rooms(news->session, BY_ITSELF); /* for completion */
 
         DL_FOREACH (news->view->places, one)
             conversation_set_self(one->conversation, told->name);
@@ -162,16 +182,16 @@ static void show_who(struct news *news, const struct told *told)
     if (place && place->users >= 0) { /* else one is not there */
         if (told->count >= 0)
             place->users = told->count;
+        place_remove_all(place);
         for (size_t i = 0; i < told->n_people; i++)
             place_add(place, told->people[i]);
     }
-    if (news->who) {
+    if (is_by_command(told)) {
         char names[WIRE_TEXT_MAX - 2 * ROOM_MAX_BYTES] = "";
         size_t len = 0, n = 0;
 
         while (n < told->n_people && len + strlen(told->people[n]) + 1 < sizeof names)
             len += (size_t)sprintf(names + len, " %s", told->people[n++]);
-        news->who = false;
         view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
                   n < told->n_people || (long)n < told->count ? " ..." : "");
     }
@@ -186,9 +206,8 @@ static void show_rooms(struct news *news, const struct told *told)
     view_forget_rooms(news->view);
     for (size_t i = 0; i < told->n_rooms; i++)
         view_know_room(news->view, told->rooms[i].room);
-    if (!news->rooms)
+    if (!is_by_command(told))
         return;
-    news->rooms = false;
     for (long i = 0; i < shown; i++)
         view_tell(news->view, false, "%s: %ld", told->rooms[i].room, told->rooms[i].users);
     if (count > shown)
@@ -244,10 +263,17 @@ static void show_history(struct news *news, const struct told *told)
     free(sayings);
     place->older_asked = false;
     place->older_none = !told->more || put == 0;
-    if (news->older && news->view->screen)
+    if (is_by_command(told) && news->view->screen)
         view_tell(news->view, false, "%zu older messages are above: Page Up scrolls.", put);
-    news->older = false;
     view_changed(news->view);
+}
+
+static void show_error(struct news *news, const struct told *told)
+{
+    if (told->ref && strcmp(told->ref, BY_ITSELF) == 0)
+        return;
+    view_tell(news->view, true, "%s", told->data);
+    news_forget_asked(news);
 }
 
 void news_show(struct news *news, const struct told *told)
@@ -289,8 +315,7 @@ void news_show(struct news *news, const struct told *told)
         view_tell(news->view, false, "%s", told->data ? told->data : "Something is missing here.");
         break;
     case TOLD_ERROR:
-        view_tell(news->view, true, "%s", told->data);
-        news_forget_asked(news);
+        show_error(news, told);
         break;
     default:
         break;

@@ -1094,17 +1094,18 @@ bool session_exit(struct session *session, const char *name)
     return true;
 }
 
-bool session_who(struct session *session, const char *room)
+bool session_who(struct session *session, const char *room, const char *ref)
 {
-    return ask(session, "who", (struct wire_member[]){{"room", room, false}}, 1);
+    return ask(session, "who", (struct wire_member[]){{"room", room, false}, {"ref", ref, false}}, 2);
 }
 
-bool session_rooms(struct session *session)
+bool session_rooms(struct session *session, const char *ref)
 {
-    return ask(session, "rooms", NULL, 0);
+    return ask(session, "rooms", (struct wire_member[]){{"ref", ref, false}}, 1);
 }
 
-bool session_history(struct session *session, const char *room, const char *with, event_id before, int limit)
+bool session_history(struct session *session, const char *room, const char *with, event_id before, int limit,
+                     const char *ref)
 {
     char id[ID_TEXT_MAX], number[ID_TEXT_MAX];
 
@@ -1113,8 +1114,9 @@ bool session_history(struct session *session, const char *room, const char *with
                (struct wire_member[]){{"room", room, false},
                                       {"with", with, false},
                                       {"before", before ? id_to_decimal(before, id) : NULL, false},
-                                      {"limit", number, true}},
-               4);
+                                      {"limit", number, true},
+                                      {"ref", ref, false}},
+               5);
 }
 
 bool session_register(struct session *session, const char *password, const char *old)

@@ -122,13 +122,15 @@ uint64_t session_say(struct session *session, const char *room, const char *to, 
  */
 void session_decide(struct session *session, uint64_t number, bool say_again);
 
-/* Asks for something that is answered by ops->heard; false if not CONNECTED (nothing is sent).  A room that
- * was entered is entered again after a loss, until it is left. */
+/* Asks for something that is answered by ops->heard; false if not CONNECTED (nothing is sent).  The answer,
+ * an error too, has the same `ref` (NULL: none).  A room that was entered is entered again after a loss,
+ * until it is left. */
 bool session_enter(struct session *session, const char *room);
 bool session_exit(struct session *session, const char *room);
-bool session_who(struct session *session, const char *room);
-bool session_rooms(struct session *session);
-bool session_history(struct session *session, const char *room, const char *with, event_id before, int limit);
+bool session_who(struct session *session, const char *room, const char *ref);
+bool session_rooms(struct session *session, const char *ref);
+bool session_history(struct session *session, const char *room, const char *with, event_id before, int limit,
+                     const char *ref);
 bool session_register(struct session *session, const char *password, const char *old);
 
 /* The directs from `with` up to `id` were read.  The server is told a little later, of all that came

@@ -222,12 +222,10 @@ static void obey(struct talk *talk, const struct command *command)
         sent = session_exit(session, command->name ? command->name : talk->view.shown->room);
         break;
     case COMMAND_WHO:
-        sent = session_who(session, command->name ? command->name : talk->view.shown->room);
-        talk->news.who = sent;
+        sent = news_ask_who(&talk->news, command->name ? command->name : talk->view.shown->room);
         break;
     case COMMAND_ROOMS:
-        sent = session_rooms(session);
-        talk->news.rooms = sent;
+        sent = news_ask_rooms(&talk->news);
         break;
     case COMMAND_HISTORY:
         if (command->name)
@@ -235,7 +233,7 @@ static void obey(struct talk *talk, const struct command *command)
         else if (talk->view.shown->older_none)
             view_tell(&talk->view, false, "There is nothing older.");
         else
-            sent = talk->news.older = news_ask_older(&talk->news);
+            sent = news_ask_older(&talk->news, true);
         break;
     case COMMAND_REGISTER:
         view_ask(&talk->view, ASKING_NEW_PASSWORD);
@@ -348,7 +346,7 @@ static void older(void *ctx)
 {
     struct talk *talk = ctx;
 
-    news_ask_older(&talk->news);
+    news_ask_older(&talk->news, false);
 }
 
 static void wants_out(void *ctx, bool at_once)

@@ -89,7 +89,7 @@ def converse(hubbub, door, relay, people):
     bob.until_shown("is this thing on?")
 
     bob.press(pasted("for the notes:\n  1. kill -9 of gateway 1\n  2. its people are on gateway 2"))
-    bob.until_shown("as one text?")
+    bob.until_shown("as one text (y or n)?")
     bob.press("y")
     ann.until_shown("its people are")
     crowd[2].send("MSG that is less than my coffee machine does after a power cut: it forgets the time, the date and "

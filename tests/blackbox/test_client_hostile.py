@@ -217,8 +217,7 @@ def test_a_long_list_of_rooms_leaves_the_conversation_where_it_is(sit_down):
     def serve(one, _):
         one.send(welcome(), message(1, data="what was said before"))
         one.expect("rooms")  # for completion
-        one.expect("rooms")
-        one.send(line(type="rooms", rooms=rooms, count=len(rooms)), marker())
+        one.send(line(type="rooms", ref=one.expect("rooms")["ref"], rooms=rooms, count=len(rooms)), marker())
         one.wait()
 
     with Server(serve) as server:
@@ -241,8 +240,8 @@ def test_a_long_list_of_people_is_cut_between_characters(sit_down):
 
     def serve(one, _):
         one.send(welcome())
-        while one.expect("who"):
-            one.send(line(type="who", room="lobby", users=people, count=1000), marker())
+        while True:
+            one.send(line(type="who", ref=one.expect("who")["ref"], room="lobby", users=people, count=1000), marker())
 
     with Server(serve) as server:
         ann = sit_down(server.port, "-u", "Ann", TERM="dumb")
@@ -507,3 +506,20 @@ def test_sizes_that_change_in_the_middle_of_a_flood(sit_down):
         until_marked(ann)
         ann.press(control("u") + b"typed")
         ann.until_line(-1, "> typed")
+
+
+def test_who_comes_back_to_many_rooms_enters_them_within_the_rate(make_hubbub, sit_down):
+    """To enter one costs as much of the rate as four chats, and so does what the client asks of it by itself."""
+    hubbub = make_hubbub(gateways=2, settings={"HUBBUB_RATE": "20", "HUBBUB_BURST": "40"})
+    rooms = [f"room-{number}" for number in range(12)]
+    bob = hubbub.json("Bob", gateway=2, room=rooms[-1])
+    ann = sit_down(hubbub.port("json"), "-u", "Ann", "-r", rooms[0]).until_connected()
+    for room in rooms[1:]:
+        ann.type(f"/join {room}")
+        ann.until(lambda: ann.lines()[-2].startswith(f"[{room}]"), room)
+    hubbub.gateways[0].kill()
+    ann.until_shown("Trying again.")
+    bob.chat("all there")
+    hubbub.gateways[0].start()
+    ann.until_said("Bob: all there")  # it is the last room that is entered
+    assert b"Too much at once" not in ann.written

@@ -841,17 +841,18 @@ static void test_nothing_can_be_asked_without_a_connection(void **state)
 {
     assert_false(session_enter(session, "dev"));
     assert_false(session_exit(session, "lobby"));
-    assert_false(session_who(session, "lobby"));
-    assert_false(session_rooms(session));
-    assert_false(session_history(session, "lobby", NULL, 0, 20));
+    assert_false(session_who(session, "lobby", NULL));
+    assert_false(session_rooms(session, NULL));
+    assert_false(session_history(session, "lobby", NULL, 0, 20, NULL));
     assert_false(session_register(session, "secret 1", NULL));
     log_in();
-    assert_true(session_history(session, "lobby", NULL, 55, 20));
+    assert_true(session_history(session, "lobby", NULL, 55, 20, "r"));
     assert_int_equal(json_integer_value(json_object_get(expect("history"), "limit")), 20);
     assert_string_equal(member(sent[n_read - 1], "before"), "55");
-    assert_true(session_who(session, "lobby"));
-    expect("who");
-    assert_true(session_rooms(session));
+    assert_string_equal(member(sent[n_read - 1], "ref"), "r");
+    assert_true(session_who(session, "lobby", "r"));
+    assert_string_equal(member(expect("who"), "ref"), "r");
+    assert_true(session_rooms(session, NULL));
     expect("rooms");
 }
 
