@@ -360,8 +360,9 @@ def test_history_of_directs(hubbub, sit_down):
     ann.type(PASSWORD)
     ann.until_connected()
     ann.type(f"/history {other}")
-    ann.until_shown(f"/history {other} again has what is older.")  # the last line
-    assert re.findall(r"Ann.*: direct (\d\d)", ann.text()) == [f"{number:02}" for number in range(10, 30)]
+    ann.until(lambda: re.findall(r"Ann.*: direct (\d\d)", ann.text()) == [f"{number:02}" for number in range(10, 30)],
+              "the newest page")
+    ann.until_shown(f"/history {other} again has what is older.")
     ann.type(f"/history {other.upper()}")
     ann.until(lambda: len(re.findall(r"direct \d\d", ann.text())) == 30, "the older ones")
     assert "direct 00" in ann.text()
