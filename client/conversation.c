@@ -520,7 +520,7 @@ event_id conversation_oldest(const struct conversation *conversation)
 
 /*
  * Where the row ends that begins at `from` and has so many columns, and in *next where the following one
- * begins. Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need
+ * begins.  Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need
  * none; within a word only if it is alone in the row.
  */
 static size_t row_end(const struct entry *entry, size_t from, unsigned columns, size_t *next)

@@ -2,8 +2,7 @@
  * Each row of the table is one thing that a person may want: how it is called on the command line, in the
  * settings file, or in both, and who takes its value.  The sources are read from the weakest to the
  * strongest, so that a later value replaces an earlier one; the command line is parsed first, and its values
- * kept, so that
- * --help helps whatever the settings file holds.
+ * kept, so that "hubbub --help" helps whatever the settings file holds.
  */
 #include "options.h"
 
