@@ -51,7 +51,7 @@ void place_close(struct place **places, struct place *place)
 void place_read(struct place *place)
 {
     place->unread = 0;
-    place->called = false;
+    place->mentioned = false;
 }
 
 /* NULL: nobody of this folded name is there. */

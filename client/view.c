@@ -46,7 +46,7 @@ void view_status(struct view *view)
     DL_FOREACH (view->places, place)
         if (place->unread > 0 && len < sizeof right)
             len += (size_t)snprintf(right + len, sizeof right - len, "%s%s:%u%s", len ? " " : "", place->room,
-                                    place->unread, place->called ? "!" : "");
+                                    place->unread, place->mentioned ? "!" : "");
     if (view->shown->users >= 0)
         snprintf(count, sizeof count, "  %ld here", view->shown->users);
     len = (size_t)snprintf(left, sizeof left, "[%s]%s  %s", view->shown->room, count,
@@ -140,7 +140,7 @@ void view_say(struct view *view, struct place *place, const struct saying *sayin
 
     if (!own && place != view->shown) {
         place->unread++;
-        place->called |= mentioned;
+        place->mentioned |= mentioned;
         view_status(view);
     }
     if (!own && (mentioned || saying->to))
