@@ -1,6 +1,6 @@
 #include "edit.h"
 
-#include <stdint.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,8 +191,7 @@ static void kill_bytes(struct edit *edit, size_t from, size_t to, bool was_killi
     edit->killing = true;
     if (len == 0 && !was_killing)
         return;
-    if (len > EDIT_MAX_BYTES - old)
-        old = 0;
+    assert(len <= EDIT_MAX_BYTES - old); /* what is killed in a row was in the line at once */
     if (from < edit->cursor) {
         memmove(edit->killed + len, edit->killed, old);
         memcpy(edit->killed, edit->text + from, len);
