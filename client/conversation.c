@@ -25,7 +25,7 @@ struct piece {
     unsigned colour;
 };
 
-/* Who came, or who left. */
+/* Who came, or who left; who is listed counts once, however often. */
 struct crowd {
     size_t n, listed;
     char *names[NOTICE_NAMES];
@@ -490,9 +490,11 @@ void conversation_notice(struct conversation *conversation, const char *name, bo
         append(conversation, entry);
     }
     crowd = joined ? &entry->notice->came : &entry->notice->gone;
-    crowd->n++;
-    if (crowd->listed < NOTICE_NAMES && !is_listed(crowd, name))
-        crowd->names[crowd->listed++] = need(strdup(name));
+    if (!is_listed(crowd, name)) {
+        crowd->n++;
+        if (crowd->listed < NOTICE_NAMES)
+            crowd->names[crowd->listed++] = need(strdup(name));
+    }
     show_notice(entry, name);
 }
 
