@@ -286,28 +286,37 @@ static void typed_password(struct talk *talk, const char *line)
     }
 }
 
+static bool needs_server(enum command_kind kind)
+{
+    return kind != COMMAND_HELP && kind != COMMAND_QUIT && kind != COMMAND_WRONG;
+}
+
+static void typed_text(struct talk *talk, const char *line)
+{
+    bool ended = session_state(talk->stay.session) == SESSION_DISCONNECTED && !talk->quitting;
+    struct command command;
+
+    if (*line == '\0') {
+        if (ended)
+            session_start(talk->stay.session);
+        return;
+    }
+    command_read(line, &command);
+    if (ended && needs_server(command.kind))
+        view_tell(&talk->view, true, "You are not connected. /quit ends this; Enter alone connects again.");
+    else
+        obey(talk, &command);
+    command_finish(&command);
+}
+
 /* A whole line was typed. */
 static void typed(void *ctx, const char *line)
 {
     struct talk *talk = ctx;
-    struct command command;
 
     switch (talk->view.asking) {
     case ASKING_NOTHING:
-        if (session_state(talk->stay.session) == SESSION_DISCONNECTED && !talk->quitting &&
-            strncmp(line, "/quit", 5) != 0) {
-            if (*line)
-                view_tell(&talk->view, true,
-                          "You are not connected. /quit ends this; Enter alone connects again.");
-            else
-                session_start(talk->stay.session);
-            return;
-        }
-        if (*line == '\0')
-            return;
-        command_read(line, &command);
-        obey(talk, &command);
-        command_finish(&command);
+        typed_text(talk, line);
         break;
     case ASKING_NAME:
         view_ask(&talk->view, ASKING_NOTHING);

@@ -257,7 +257,11 @@ def test_who_is_replaced_is_told_and_may_leave_or_come_back(hubbub, sit_down):
     taker.expect_error("replaced")
     hubbub.json(name, gateway=2, password=PASSWORD)
     ann.until(lambda: ann.text().count("/quit ends this") == 2, "the second time")
-    ann.type("/quit")
+    ann.type("hello?")
+    ann.until_shown("Enter alone connects again")
+    ann.type("/help")
+    ann.until_shown("/join ROOM")
+    ann.type("/QUIT")
     assert ann.wait() == 0 and ann.is_sane()
 
 
