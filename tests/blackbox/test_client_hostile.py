@@ -131,6 +131,27 @@ def until_marked(person):
     return person
 
 
+def test_what_is_half_typed_is_no_part_of_a_password(sit_down):
+    asked = threading.Event()
+
+    def serve(one, _):
+        asked.wait(PATIENCE)
+        one.send(line(type="error", code="password-required", data="That name has a password."))
+        assert one.expect("join")["password"] == PASSWORD
+        one.send(welcome())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann")
+        ann.press("I wanted to say")
+        ann.until_line(-1, "> I wanted to say")
+        asked.set()
+        ann.until_line(-1, "Password:")
+        ann.type(PASSWORD)
+        ann.until_connected()
+        assert ann.lines()[-1] == ">"
+
+
 # What a server can make it do.
 
 
