@@ -66,6 +66,7 @@ def test_a_direct_reaches_one_alone(hubbub, sit_down):
     carol = hubbub.json(fresh("Carol"), room=room)
     one.type(f"/msg {bob} psst")
     other.until_said(f"[direct] {ann}: psst")
+    assert other.bells() == 1 and one.bells() == 0
     one.until(lambda: any(line.startswith("[direct] ") and line.endswith("psst") for line in one.said()), "one's own")
     one.type(f"/msg {fresh('nobody')} psst")
     one.until_shown("not said:")
@@ -422,6 +423,21 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.until_shown("nonsense")
     ann.type("//nonsense")
     bob.expect(type="message", data="/nonsense")
+
+
+def test_rooms_are_gone_through_both_ways(hubbub, sit_down):
+    rooms = [fresh("first-"), fresh("second-"), fresh("third-")]
+    ann = sit_down(hubbub.port("json"), "-u", fresh("Ann"), "-r", rooms[0]).until_connected()
+
+    def until_in(room):
+        ann.until(lambda: ann.lines()[-2].startswith(f"[{room}]"), room)
+
+    for room in rooms[1:]:
+        ann.type(f"/join {room}")
+        until_in(room)
+    for key, room in [("p", 1), ("p", 0), ("p", 2), ("n", 0), ("n", 1)]:
+        ann.press(control(key))
+        until_in(rooms[room])
 
 
 def test_the_rooms_are_entered_again(own_hubbub, sit_down):
