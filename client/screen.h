@@ -25,10 +25,10 @@ struct screen;
 
 struct screen_ops {
     void (*entered)(void *ctx);  /* Enter: the line, which may be empty, is in edit_text(); clear it */
-    void (*complete)(void *ctx); /* Tab */
+    void (*complete)(void *ctx); /* Tab, also where a password is typed */
     void (*top)(void *ctx);      /* scrolled to where nothing older is: ask for it */
-    /* Of several lines; of one it is inserted.  Line ends are LF, those at its end are gone; the rest is as
-     * it came. */
+    /* Of several lines, also where a password is typed; of one it is inserted.  Line ends are LF, those at
+     * its end are gone; the rest is as it came. */
     void (*pasted)(void *ctx, const char *text, size_t len);
     void (*answered)(void *ctx, bool yes); /* the question of screen_ask */
     void (*next_room)(void *ctx, int by);  /* Ctrl-N, Ctrl-P: 1, -1 */
