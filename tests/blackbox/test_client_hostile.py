@@ -138,7 +138,9 @@ def test_what_is_half_typed_is_no_part_of_a_password(sit_down):
         asked.wait(PATIENCE)
         one.send(line(type="error", code="password-required", data="That name has a password."))
         assert one.expect("join")["password"] == PASSWORD
-        one.send(welcome())
+        one.send(welcome(), line(type="direct", to="Ann", data="psst", id=ID, **{"from": "Bob"}))
+        one.expect("read")  # who has an account has directs that wait
+        one.send(marker())
         one.wait()
 
     with Server(serve) as server:
@@ -148,7 +150,7 @@ def test_what_is_half_typed_is_no_part_of_a_password(sit_down):
         asked.set()
         ann.until_line(-1, "Password:")
         ann.type(PASSWORD)
-        ann.until_connected()
+        until_marked(ann)
         assert ann.lines()[-1] == ">"
 
 
@@ -284,6 +286,20 @@ def test_a_long_reason_is_cut_between_characters(sit_down):
         ann.press("hello\n")
         ann.until(lambda: b"* Not said: xx" in ann.written and ann.written.endswith(b"\n"), "the reason")
         ann.written.decode()
+
+
+def test_the_same_reason_is_told_once(sit_down):
+    def serve(one, number):
+        if number < 4:
+            one.end()
+            return
+        one.send(welcome(), marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        assert ann.text().count("closed the connection") == 1
+        assert ann.text().count("Connected again") == 1
 
 
 def test_who_has_gone_meanwhile_is_not_completed(sit_down):

@@ -222,6 +222,12 @@ def test_an_account_is_made_and_its_password_asked_for_unseen(hubbub, sit_down):
     ann.until_line(-1, "New password:")
     ann.type(PASSWORD)
     ann.until_line(-1, "The same again:")
+    ann.type("something else")
+    ann.until_shown("These are not the same")
+    ann.type("/register")
+    ann.until_line(-1, "New password:")
+    ann.type(PASSWORD)
+    ann.until_line(-1, "The same again:")
     ann.type(PASSWORD)
     ann.until_shown("Old password")
     ann.type("")
@@ -423,6 +429,20 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.until_shown("nonsense")
     ann.type("//nonsense")
     bob.expect(type="message", data="/nonsense")
+
+
+def test_nothing_is_said_where_one_is_not(hubbub, sit_down):
+    room = fresh("room")
+    name = fresh("Ann")
+    ann = sit_down(hubbub.port("json"), "-u", name, "-r", room).until_connected()
+    ann.type("/leave")
+    ann.until_shown(f"You have left {room}")
+    ann.type("hello?")
+    ann.until_shown(f"You are not in {room}")
+    ann.type(f"/join {room}")
+    ann.until_shown("1 here")
+    ann.type("hello!")
+    wait_for(lambda: rows(hubbub, room) == [f"{name}|hello!"], PATIENCE, "what was said")
 
 
 def test_rooms_are_gone_through_both_ways(hubbub, sit_down):
