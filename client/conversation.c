@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "heap.h"
 #include "name.h"
 #include "width.h"
 
@@ -65,13 +66,6 @@ struct conversation {
     int64_t first, last; /* places */
     event_id highest;    /* what is above it is not there: so is nearly all that comes */
 };
-
-static void *need(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
 
 static void fold_self(struct conversation *conversation, const char *self)
 {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "name.h"
 #include "width.h"
 
@@ -16,13 +17,6 @@ struct edit {
     size_t n_history, at;            /* which of them is shown; n_history: the line that is being typed */
     char *draft;                     /* that line while an older one is shown, else NULL */
 };
-
-static void *need(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
 
 struct edit *edit_create(void)
 {

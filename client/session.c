@@ -23,6 +23,7 @@
 
 #include <utlist.h>
 
+#include "heap.h"
 #include "name.h"
 
 #define BACKOFF_FIRST_MS 500
@@ -183,20 +184,11 @@ static int64_t pause_ms(unsigned n, int64_t first, int64_t max)
     return pause / 2 + random_upto(pause - pause / 2);
 }
 
-static void wipe(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
 /* Puts a copy of `text` (NULL: nothing) into *string, instead of what it held. */
 static void replace(char **string, const char *text)
 {
-    char *copy = text ? strdup(text) : NULL;
+    char *copy = text ? need(strdup(text)) : NULL;
 
-    if (text && !copy)
-        abort();
     wipe(*string);
     *string = copy;
 }
@@ -1150,9 +1142,8 @@ void session_read(struct session *session, const char *with, event_id id)
     if (!mark) {
         if (session->n_marks == MARKS_MAX) /* what is not marked comes again at the next log-in */
             return;
-        mark = calloc(1, sizeof *mark);
-        if (!mark || !(mark->with = strdup(with)))
-            abort();
+        mark = need(calloc(1, sizeof *mark));
+        mark->with = need(strdup(with));
         DL_APPEND(session->marks, mark);
         session->n_marks++;
     }

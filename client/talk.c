@@ -15,6 +15,7 @@
 
 #include "command.h"
 #include "conversation.h"
+#include "heap.h"
 #include "name.h"
 #include "news.h"
 #include "options.h"
@@ -161,11 +162,9 @@ static const struct session_ops session_ops = {.changed = changed,
 static void say(struct talk *talk, const char *to, const char *given)
 {
     struct place *place = talk->view.shown;
-    char *text = strdup(given);
+    char *text = need(strdup(given));
     uint64_t number;
 
-    if (!text)
-        abort();
     if (!text_clean(text)) {
         view_tell(&talk->view, true, "That cannot be said: a text is 1 to %d bytes in at most %d lines.",
                   TEXT_MAX_BYTES, TEXT_MAX_LINES);
@@ -254,9 +253,7 @@ static void obey(struct talk *talk, const struct command *command)
 
 static void forget(char **secret)
 {
-    if (*secret)
-        explicit_bzero(*secret, strlen(*secret));
-    free(*secret);
+    wipe(*secret);
     *secret = NULL;
 }
 
