@@ -1,5 +1,6 @@
 #include "link.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +114,9 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
         try_next(link, link->why);
     } else if (link->found) {
         try_next(link, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-    } else if (what & BEV_EVENT_EOF) {
+    } else if ((what & BEV_EVENT_EOF) || EVUTIL_SOCKET_ERROR() == ECONNRESET ||
+               EVUTIL_SOCKET_ERROR() == EPIPE) {
+        /* Which of these it is depends on what was under way, and means nothing to a person. */
         lose(link, "The server has closed the connection.");
     } else {
         lose(link, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));

@@ -226,6 +226,18 @@ static void test_the_end_comes_behind_all_lines_and_once(void **state)
     assert_int_equal(lost, 1);
 }
 
+static void test_a_reset_is_an_end_too(void **state)
+{
+    struct linger none = {.l_onoff = 1};
+
+    open_link();
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    close(peer);
+    peer = -1;
+    until(lost == 1);
+    assert_string_equal(why, "The server has closed the connection.");
+}
+
 static void test_a_link_can_be_opened_again(void **state)
 {
     open_link();
@@ -401,6 +413,7 @@ int main(void)
         TEST(test_an_address_that_is_none),
         TEST(test_a_name_is_found),
         TEST(test_the_end_comes_behind_all_lines_and_once),
+        TEST(test_a_reset_is_an_end_too),
         TEST(test_a_link_can_be_opened_again),
         TEST(test_the_longest_line),
         TEST(test_closing_at_a_line_ends_it),
