@@ -19,6 +19,7 @@
 #define LINK_ADDRESS_SECONDS 3 /* then the next address is tried, if there is one */
 #endif
 #define WHY_MAX_BYTES 512
+#define NO_ANSWER "The server does not answer."
 
 #define LINK_UNSENT_MAX (1024 * 1024) /* a server that leaves more unread is given up */
 
@@ -153,6 +154,7 @@ static void on_found(int error, struct evutil_addrinfo *found, void *arg)
         return;
     link->lookup = NULL;
     link->found = link->next_found = found;
+    link->why = NO_ANSWER;
     if (error)
         fail_in(link, 0,
                 error == EVUTIL_EAI_NONAME ? "There is no host of that name." : evutil_gai_strerror(error));
@@ -166,7 +168,7 @@ void link_open(struct link *link)
     struct evdns_getaddrinfo_request *lookup;
 
     link_close(link);
-    fail_in(link, LINK_OPEN_SECONDS, "The server does not answer.");
+    fail_in(link, LINK_OPEN_SECONDS, "No name server answers.");
     lookup = evdns_getaddrinfo(link->dns, link->host, link->port, &hints, on_found, link);
     if (lookup) /* else on_found was called already */
         link->lookup = lookup;
@@ -180,6 +182,12 @@ void link_send(struct link *link, const char *bytes, size_t len)
         fail_in(link, 0, "The server does not read.");
     else
         bufferevent_write(link->stream, bytes, len);
+}
+
+/* Libevent would print what it thinks of name servers, into a conversation, or behind the line of a script
+ * that says why. */
+static void say_nothing(int severity, const char *message)
+{
 }
 
 static struct evdns_base *create_dns(struct event_base *base)
@@ -202,6 +210,7 @@ struct link *link_create(struct event_base *base, const char *host, const char *
 
     if (!link)
         return NULL;
+    event_set_log_callback(say_nothing);
     link->base = base;
     link->ops = ops;
     link->ctx = ctx;

@@ -331,6 +331,31 @@ static void test_a_server_that_does_not_answer(void **state)
         close(fillers[--n]);
 }
 
+/* Nor does libevent print its own. */
+static void test_a_name_server_that_does_not_answer(void **state)
+{
+    int kept = dup(STDERR_FILENO);
+    char printed[256] = "";
+    FILE *file = tmpfile();
+
+    assert_non_null(file);
+    connect_to("no-such-name.invalid");
+    evdns_base_clear_nameservers_and_suspend(the_link->dns);
+    /* The kernel lets nobody send there who has not said that it is to be a broadcast. */
+    assert_int_equal(evdns_base_nameserver_ip_add(the_link->dns, "255.255.255.255"), 0);
+    evdns_base_resume(the_link->dns);
+    dup2(fileno(file), STDERR_FILENO);
+    link_open(the_link);
+    until(lost == 1);
+    dup2(kept, STDERR_FILENO);
+    rewind(file);
+    assert_int_equal(fread(printed, 1, sizeof printed - 1, file), 0);
+    assert_string_equal(printed, "");
+    assert_string_equal(strchr(why, ' '), " No name server answers.");
+    fclose(file);
+    close(kept);
+}
+
 /* The addresses of a name, as if there were one with these two ports. */
 static struct evutil_addrinfo *two_addresses(const char *first, const char *second)
 {
@@ -354,7 +379,7 @@ static void test_each_address_is_tried(void **state)
 
     other = listen_on(clogged, 0);
     n = fill_up(other, fillers);
-    fail_in(the_link, LINK_OPEN_SECONDS, "The server does not answer.");
+    fail_in(the_link, LINK_OPEN_SECONDS, NO_ANSWER);
     on_found(0, two_addresses(clogged, port), the_link);
     until(opened == 2);
     assert_int_equal(lost, 0);
@@ -407,6 +432,7 @@ int main(void)
         TEST(test_closing_as_soon_as_it_is_open),
         TEST(test_what_was_sent_goes_out_when_it_is_closed),
         TEST(test_a_server_that_does_not_answer),
+        TEST(test_a_name_server_that_does_not_answer),
         TEST(test_each_address_is_tried),
         TEST(test_it_can_be_closed_while_it_opens),
         TEST(test_it_can_be_destroyed_while_it_opens),
