@@ -7,7 +7,7 @@
  *
  *     12:01 Ann: hello                         <- conversation_line(), scrolled by PageUp and PageDown
  *     12:02 Bob: ...
- *     [lobby] 12 people  connected    dev:3    <- status
+ *     [lobby]  12 here  connected     dev:3    <- status
  *     > hel_                                   <- edit
  *
  * There is one terminal, so there is one screen at a time.
@@ -51,7 +51,8 @@ void screen_destroy(struct screen *screen);
  * nothing. */
 void screen_show(struct screen *screen, struct conversation *conversation, struct edit *edit);
 
-void screen_set_status(struct screen *screen, const char *left, const char *right); /* copied */
+/* All copied.  `brief` is what must be seen of `left` where there is no room for all. */
+void screen_set_status(struct screen *screen, const char *left, const char *brief, const char *right);
 void screen_set_prompt(struct screen *screen, const char *prompt,
                        bool hidden); /* copied; hidden: a password */
 
