@@ -145,6 +145,10 @@ static void show_entered(struct news *news, const struct told *told)
 
         DL_FOREACH (news->view->places, one)
             conversation_set_self(one->conversation, told->name);
+        if (!news->greeted)
+            view_tell(news->view, false, "You are %s, in %s. /help lists the commands.", told->name,
+                      told->room);
+        news->greeted = true;
         if (told->unread > 0)
             view_tell(news->view, false, "%ld direct messages came while you were away.", told->unread);
     }
