@@ -196,8 +196,11 @@ static void show_who(struct news *news, const struct told *told)
 
         while (n < told->n_people && len + strlen(told->people[n]) + 1 < sizeof names)
             len += (size_t)sprintf(names + len, " %s", told->people[n++]);
-        view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
-                  n < told->n_people || (long)n < told->count ? " ..." : "");
+        if (told->count == 0)
+            view_tell(news->view, false, "Nobody is in %s.", told->room);
+        else
+            view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
+                      n < told->n_people || (long)n < told->count ? " ..." : "");
     }
     view_status(news->view);
 }
