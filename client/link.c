@@ -23,6 +23,7 @@
 #define LINK_RESOLV_CONF "/etc/resolv.conf"
 #endif
 #define WHY_MAX_BYTES 512
+#define NO_ANSWER "The server does not answer."
 
 #define LINK_UNSENT_MAX (1024 * 1024) /* a server that leaves more unread is given up */
 
@@ -159,6 +160,7 @@ static void on_found(int error, struct evutil_addrinfo *found, void *arg)
         return;
     link->lookup = NULL;
     link->found = link->next_found = found;
+    link->why = NO_ANSWER;
     if (error)
         fail_in(link, 0,
                 error == EVUTIL_EAI_NONAME ? "There is no host of that name." : evutil_gai_strerror(error));
@@ -182,7 +184,7 @@ void link_open(struct link *link)
 
     link_close(link);
     find_name_servers(link->dns);
-    fail_in(link, LINK_OPEN_SECONDS, "The server does not answer.");
+    fail_in(link, LINK_OPEN_SECONDS, "No name server answers.");
     lookup = evdns_getaddrinfo(link->dns, link->host, link->port, &hints, on_found, link);
     if (lookup) /* else on_found was called already */
         link->lookup = lookup;
@@ -198,16 +200,18 @@ void link_send(struct link *link, const char *bytes, size_t len)
         bufferevent_write(link->stream, bytes, len);
 }
 
+/* Libevent would print what it thinks of name servers, into a conversation, or behind the line of a script
+ * that says why. */
+static void say_nothing(int severity, const char *message)
+{
+}
+
 static struct evdns_base *create_dns(struct event_base *base)
 {
-    struct evdns_base *dns =
-        evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    struct evdns_base *dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 
-    if (!dns) { /* no name server is configured: addresses and /etc/hosts still do */
-        dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-        if (dns)
-            evdns_base_load_hosts(dns, "/etc/hosts");
-    }
+    if (dns)
+        evdns_base_load_hosts(dns, "/etc/hosts"); /* which does without a name server */
     return dns;
 }
 
@@ -218,6 +222,7 @@ struct link *link_create(struct event_base *base, const char *host, const char *
 
     if (!link)
         return NULL;
+    event_set_log_callback(say_nothing);
     link->base = base;
     link->ops = ops;
     link->ctx = ctx;

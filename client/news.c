@@ -146,6 +146,10 @@ static void show_entered(struct news *news, const struct told *told)
 
         DL_FOREACH (news->view->places, one)
             conversation_set_self(one->conversation, told->name);
+        if (!news->greeted)
+            view_tell(news->view, false, "You are %s, in %s. /help lists the commands.", told->name,
+                      told->room);
+        news->greeted = true;
         if (told->unread > 0)
             view_tell(news->view, false, "%ld direct messages came while you were away.", told->unread);
     }
@@ -193,8 +197,11 @@ static void show_who(struct news *news, const struct told *told)
 
         while (n < told->n_people && len + strlen(told->people[n]) + 1 < sizeof names)
             len += (size_t)sprintf(names + len, " %s", told->people[n++]);
-        view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
-                  n < told->n_people || (long)n < told->count ? " ..." : "");
+        if (told->count == 0)
+            view_tell(news->view, false, "Nobody is in %s.", told->room);
+        else
+            view_tell(news->view, false, "%s, %ld:%s%s", told->room, told->count, names,
+                      n < told->n_people || (long)n < told->count ? " ..." : "");
     }
     view_status(news->view);
 }

@@ -17,6 +17,7 @@ struct view;
 struct news {
     struct view *view;       /* borrowed, and so is the session */
     struct session *session; /* which is asked for what belongs to the news: who is there, what was said */
+    bool greeted;            /* who this is was told */
     bool account;            /* the name is one's own by a password: directs wait until they are read */
     char *wanted; /* the room that /join has asked for and which is to be shown when it is entered, or NULL */
     char *with;   /* with whom directs were listed last, if there are older ones; or NULL */

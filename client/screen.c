@@ -50,7 +50,7 @@ struct screen {
 
     struct conversation *conversation;
     struct edit *edit;
-    char left[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES],
+    char left[STATUS_MAX_BYTES], brief[STATUS_MAX_BYTES], right[STATUS_MAX_BYTES], prompt[STATUS_MAX_BYTES],
         question[STATUS_MAX_BYTES];
     bool hidden;
     bool expected;      /* the question */
@@ -211,17 +211,22 @@ static void draw_conversation(const struct screen *screen)
 static void draw_status(const struct screen *screen, int y)
 {
     unsigned columns = (unsigned)COLS, right = text_width(screen->right, strlen(screen->right));
-    const char *below = " PageDown: newer ";
-    unsigned end = columns > right ? columns - right : 0;
+    unsigned brief = text_width(screen->brief, strlen(screen->brief)) + 1;
+    unsigned end = columns > right + brief ? columns - right : brief < columns ? brief : columns;
+    const char *below = " PageDown: newer ", *left = screen->left;
 
     attr_set(A_REVERSE, 0, NULL);
     mvhline(y, 0, ' ', COLS);
     draw_text(y, end, columns, screen->right, strlen(screen->right));
-    if (screen->scrolled && end > strlen(below)) {
+    if (screen->scrolled && end >= brief + strlen(below)) {
         end -= (unsigned)strlen(below);
         draw_text(y, end, columns, below, strlen(below));
     }
-    draw_text(y, 0, end > 0 ? end - 1 : 0, screen->left, strlen(screen->left));
+    if (end < columns)
+        end--;
+    if (text_width(left, strlen(left)) > end)
+        left = screen->brief;
+    draw_text(y, 0, end, left, strlen(left));
     attr_set(A_NORMAL, 0, NULL);
 }
 
@@ -775,9 +780,10 @@ static void set(struct screen *screen, char *to, const char *text)
     screen_changed(screen);
 }
 
-void screen_set_status(struct screen *screen, const char *left, const char *right)
+void screen_set_status(struct screen *screen, const char *left, const char *brief, const char *right)
 {
     set(screen, screen->left, left);
+    set(screen, screen->brief, brief);
     set(screen, screen->right, right);
 }
 

@@ -79,11 +79,6 @@ static void link_line(void *ctx, const char *line, size_t len)
 
 static const struct link_ops link_ops = {link_is_open, link_is_lost, link_line};
 
-/* libevent would tell of name servers that do not answer, on the screen. */
-static void say_nothing(int severity, const char *message)
-{
-}
-
 /* Standard input may be a file, which epoll does not take. */
 static struct event_base *base_create(void)
 {
@@ -112,7 +107,6 @@ bool stay_init(struct stay *stay, const struct options *options, const char *nam
     stay->ops.send = session_send;
     stay->ops.wake = session_wake;
     stay->ops.now = session_now;
-    event_set_log_callback(say_nothing);
     stay->base = base_create();
     if (stay->base) {
         stay->alarm = evtimer_new(stay->base, on_alarm, stay);

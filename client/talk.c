@@ -30,6 +30,7 @@ struct talk {
     struct view view;
     struct news news;
     struct event *ends[4]; /* signals */
+    char *old_password;    /* of an account, while a new one is asked for */
     char *password;        /* the new one, until it was typed twice */
     char *lost_why; /* what the person was told last of a connection that is lost; NULL: nothing since the
                        last good one */
@@ -88,7 +89,7 @@ static void changed(void *ctx, enum session_state from, enum session_state to, c
             view_tell(&talk->view, false, "Connected again.");
         free(talk->lost_why);
         talk->lost_why = NULL;
-        if (talk->view.asking != ASKING_NOTHING && talk->view.asking < ASKING_NEW_PASSWORD)
+        if (talk->view.asking != ASKING_NOTHING && talk->view.asking < ASKING_OLD_PASSWORD)
             view_ask(&talk->view, ASKING_NOTHING);
     }
     if (to == SESSION_DISCONNECTED) {
@@ -236,7 +237,7 @@ static void obey(struct talk *talk, const struct command *command)
             sent = news_ask_older(&talk->news, true);
         break;
     case COMMAND_REGISTER:
-        view_ask(&talk->view, ASKING_NEW_PASSWORD);
+        view_ask(&talk->view, talk->news.account ? ASKING_OLD_PASSWORD : ASKING_NEW_PASSWORD);
         break;
     case COMMAND_HELP:
         view_tell(&talk->view, false, "%s", command_help());
@@ -258,30 +259,33 @@ static void forget(char **secret)
     *secret = NULL;
 }
 
+/* A password that was mistyped is asked for again, at once: who types on blindly must not say it aloud. */
 static void typed_password(struct talk *talk, const char *line)
 {
-    switch (talk->view.asking) {
-    case ASKING_NEW_PASSWORD:
+    if (*line == '\0') {
+        view_ask(&talk->view, ASKING_NOTHING);
+        view_tell(&talk->view, false, "No password was given, and nothing has changed.");
+    } else if (talk->view.asking == ASKING_OLD_PASSWORD) {
+        forget(&talk->old_password);
+        talk->old_password = strdup(line);
+        view_ask(&talk->view, ASKING_NEW_PASSWORD);
+        return;
+    } else if (talk->view.asking == ASKING_NEW_PASSWORD) {
         forget(&talk->password);
         talk->password = strdup(line);
         view_ask(&talk->view, ASKING_SAME_PASSWORD);
-        break;
-    case ASKING_SAME_PASSWORD:
-        if (talk->password && strcmp(talk->password, line) == 0) {
-            view_ask(&talk->view, ASKING_OLD_PASSWORD);
-        } else {
-            forget(&talk->password);
-            view_ask(&talk->view, ASKING_NOTHING);
-            view_tell(&talk->view, true, "These are not the same. Nothing has changed.");
-        }
-        break;
-    default:
+        return;
+    } else if (!talk->password || strcmp(talk->password, line) != 0) {
+        view_tell(&talk->view, true, "These are not the same: once more, or Enter alone to leave it.");
+        view_ask(&talk->view, ASKING_NEW_PASSWORD);
+        return;
+    } else {
         view_ask(&talk->view, ASKING_NOTHING);
-        if (!session_register(talk->stay.session, talk->password, *line ? line : NULL))
+        if (!session_register(talk->stay.session, talk->password, talk->old_password))
             view_tell(&talk->view, true, "You are not connected.");
-        forget(&talk->password);
-        break;
     }
+    forget(&talk->old_password);
+    forget(&talk->password);
 }
 
 static bool needs_server(enum command_kind kind)
@@ -325,7 +329,7 @@ static void typed(void *ctx, const char *line)
         break;
     case ASKING_PASSWORD:
         view_ask(&talk->view, ASKING_NOTHING);
-        talk->news.account = true;
+        talk->news.account = *line != '\0'; /* an empty one is none */
         session_set_password(talk->stay.session, line);
         break;
     default:
@@ -404,6 +408,7 @@ static void finish(struct talk *talk)
     for (int i = 0; i < 4; i++)
         if (talk->ends[i])
             event_free(talk->ends[i]);
+    forget(&talk->old_password);
     forget(&talk->password);
     free(talk->lost_why);
     stay_finish(&talk->stay);

@@ -41,7 +41,8 @@ void view_status(struct view *view)
 {
     struct place *place;
     size_t len = 0, waiting = session_waiting(view->session);
-    char left[160], right[160] = "", count[32] = "";
+    const char *state = session_state_name(session_state(view->session));
+    char left[ROOM_MAX_BYTES + 96], brief[sizeof left], right[160] = "", count[32] = "", unsaid[40] = "";
 
     if (!view->screen)
         return;
@@ -51,11 +52,15 @@ void view_status(struct view *view)
                                     place->unread, place->mentioned ? "!" : "");
     if (view->shown->users >= 0)
         snprintf(count, sizeof count, "  %ld here", view->shown->users);
-    len = (size_t)snprintf(left, sizeof left, "[%s]%s  %s", view->shown->room, count,
-                           session_state_name(session_state(view->session)));
-    if (waiting > 0 && len < sizeof left)
-        snprintf(left + len, sizeof left - len, "  %zu not said yet", waiting);
-    screen_set_status(view->screen, left, right);
+    if (waiting > 0)
+        snprintf(unsaid, sizeof unsaid, "  %zu not said yet", waiting);
+    snprintf(left, sizeof left, "[%s]%s  %s%s", view->shown->room, count, state, unsaid);
+    /* That one is connected need not be said; that one is not comes before everything. */
+    if (session_state(view->session) == SESSION_CONNECTED)
+        snprintf(brief, sizeof brief, "[%s]%s", view->shown->room, unsaid);
+    else
+        snprintf(brief, sizeof brief, "%s [%s]%s", state, view->shown->room, unsaid);
+    screen_set_status(view->screen, left, brief, right);
 }
 
 void view_show(struct view *view, struct place *place)
@@ -247,7 +252,7 @@ static const char *const prompts[] = {
     [ASKING_PASSWORD] = "Password: ",
     [ASKING_NEW_PASSWORD] = "New password: ",
     [ASKING_SAME_PASSWORD] = "The same again: ",
-    [ASKING_OLD_PASSWORD] = "Old password (none, if you are a guest): ",
+    [ASKING_OLD_PASSWORD] = "Old password: ",
 };
 
 void view_ask(struct view *view, enum asking asking)

@@ -33,9 +33,9 @@ enum asking {
     ASKING_NOTHING, /* a text or a command */
     ASKING_NAME,
     ASKING_PASSWORD,
-    ASKING_NEW_PASSWORD, /* of /register: three in a row */
+    ASKING_OLD_PASSWORD, /* of /register, in this order; the old one of an account alone */
+    ASKING_NEW_PASSWORD,
     ASKING_SAME_PASSWORD,
-    ASKING_OLD_PASSWORD,
 };
 
 enum question_kind {

@@ -112,6 +112,25 @@ def test_what_is_typed_while_the_gateway_is_gone_is_said_once(own_hubbub, sit_do
     assert sorted(seen) == ["Ann: before", "Ann: one", "Ann: three", "Ann: two", "Bob: while you were away"]
 
 
+def test_the_state_is_seen_on_the_smallest_screens(own_hubbub, sit_down):
+    bob = own_hubbub.json("Bob", gateway=2)
+    ann = sit_down(own_hubbub.port("json", 1), "-u", "Ann", "-r", "ops").until_connected()
+    ann.until_shown("You are Ann, in ops.")
+    ann.type("/join lobby")
+    ann.until_shown("[lobby]")
+    bob.expect(type="joined")
+    ann.press(control("n"))
+    ann.until_shown("[ops]")
+    bob.chat("one")
+    ann.until_line(-2, "[ops]  1 here  connected" + " " * 49 + "lobby:1")
+    ann.resize(20, 5)
+    ann.until_line(-2, "[ops]        lobby:1")
+    own_hubbub.gateways[0].kill()
+    ann.until_shown("reconnecting [ops]")
+    ann.resize(50, 5)
+    ann.until_line(-2, "[ops]  1 here  reconnecting                lobby:1")
+
+
 def test_a_chat_whose_answer_was_lost_is_seen_and_said_once(hubbub, sit_down):
     room, ann, name = fresh("room"), fresh("Ann"), fresh("Bob")
     bob = hubbub.json(name, room=room)
@@ -229,8 +248,6 @@ def test_an_account_is_made_and_its_password_asked_for_unseen(hubbub, sit_down):
     ann.type(PASSWORD)
     ann.until_line(-1, "The same again:")
     ann.type(PASSWORD)
-    ann.until_shown("Old password")
-    ann.type("")
     ann.until_shown(f"{name} is your account now")
     ann.type("/quit")
     assert ann.wait() == 0
@@ -245,6 +262,32 @@ def test_an_account_is_made_and_its_password_asked_for_unseen(hubbub, sit_down):
     again.until_line(-1, ">")
     for one in (ann, again):
         assert PASSWORD.encode() not in one.written and b"something else" not in one.written
+
+
+def test_a_new_password_that_is_mistyped_is_asked_for_again_and_the_old_one_first(hubbub, sit_down):
+    name = fresh("Ann")
+    ann = sit_down(hubbub.port("json"), "-u", name).until_connected()
+    for old in (None, PASSWORD):
+        ann.type("/register")
+        if old:
+            ann.until_line(-1, "Old password:")
+            ann.type(old)
+        ann.until_line(-1, "New password:")
+        ann.type("something else")
+        ann.until_line(-1, "The same again:")
+        ann.type("something els")
+        ann.until_line(-1, "New password:")
+        ann.type(PASSWORD)
+        ann.until_line(-1, "The same again:")
+        ann.type(PASSWORD)
+        ann.until(lambda: ann.text().count(f"{name} is your account now") == (2 if old else 1), "the account")
+        ann.until_line(-1, ">")
+    ann.type("/register")
+    ann.until_line(-1, "Old password:")
+    ann.type("")
+    ann.until_shown("nothing has changed")
+    ann.until_line(-1, ">")
+    assert b"something" not in ann.written
 
 
 def test_who_is_replaced_is_told_and_may_leave_or_come_back(hubbub, sit_down):

@@ -125,6 +125,18 @@ static void begin_names(struct names *names)
     fclose(file);
 }
 
+static void make_resolv_conf(void)
+{
+    strcpy(resolv_conf, "/tmp/hubbub-link-test-XXXXXX");
+    close(mkstemp(resolv_conf));
+}
+
+static void remove_resolv_conf(void)
+{
+    unlink(resolv_conf);
+    strcpy(resolv_conf, "/etc/resolv.conf");
+}
+
 static void end_names(struct names *names)
 {
     event_free(names->readable);
@@ -277,8 +289,7 @@ static void test_the_name_server_may_change(void **state)
 {
     struct names here, there;
 
-    strcpy(resolv_conf, "/tmp/hubbub-link-test-XXXXXX");
-    close(mkstemp(resolv_conf));
+    make_resolv_conf();
     begin_names(&here);
     connect_to("chat.example.org");
     open_link();
@@ -291,8 +302,7 @@ static void test_the_name_server_may_change(void **state)
     open_link();
     assert_true(there.asked > 0);
     end_names(&there);
-    unlink(resolv_conf);
-    strcpy(resolv_conf, "/etc/resolv.conf");
+    remove_resolv_conf();
 }
 
 static void test_the_end_comes_behind_all_lines_and_once(void **state)
@@ -426,6 +436,34 @@ static void test_a_server_that_does_not_answer(void **state)
         close(fillers[--n]);
 }
 
+/* Nor does libevent print its own. */
+static void test_a_name_server_that_does_not_answer(void **state)
+{
+    int kept = dup(STDERR_FILENO);
+    char printed[256] = "";
+    FILE *file = tmpfile(), *conf;
+
+    assert_non_null(file);
+    make_resolv_conf();
+    conf = fopen(resolv_conf, "w");
+    assert_non_null(conf);
+    /* The kernel lets nobody send there who has not said that it is to be a broadcast. */
+    fputs("nameserver 255.255.255.255\n", conf);
+    fclose(conf);
+    connect_to("no-such-name.invalid");
+    dup2(fileno(file), STDERR_FILENO);
+    link_open(the_link);
+    until(lost == 1);
+    dup2(kept, STDERR_FILENO);
+    rewind(file);
+    assert_int_equal(fread(printed, 1, sizeof printed - 1, file), 0);
+    assert_string_equal(printed, "");
+    assert_string_equal(strchr(why, ' '), " No name server answers.");
+    fclose(file);
+    close(kept);
+    remove_resolv_conf();
+}
+
 /* The addresses of a name, as if there were one with these two ports. */
 static struct evutil_addrinfo *two_addresses(const char *first, const char *second)
 {
@@ -449,7 +487,7 @@ static void test_each_address_is_tried(void **state)
 
     other = listen_on(clogged, 0);
     n = fill_up(other, fillers);
-    fail_in(the_link, LINK_OPEN_SECONDS, "The server does not answer.");
+    fail_in(the_link, LINK_OPEN_SECONDS, NO_ANSWER);
     on_found(0, two_addresses(clogged, port), the_link);
     until(opened == 2);
     assert_int_equal(lost, 0);
@@ -504,6 +542,7 @@ int main(void)
         TEST(test_closing_as_soon_as_it_is_open),
         TEST(test_what_was_sent_goes_out_when_it_is_closed),
         TEST(test_a_server_that_does_not_answer),
+        TEST(test_a_name_server_that_does_not_answer),
         TEST(test_each_address_is_tried),
         TEST(test_it_can_be_closed_while_it_opens),
         TEST(test_it_can_be_destroyed_while_it_opens),

@@ -150,7 +150,7 @@ static void on_next_room(void *ctx, int by)
 {
     struct demo *demo = ctx;
 
-    screen_set_status(demo->screen, by > 0 ? "[next]" : "[previous]", "dev:3");
+    screen_set_status(demo->screen, by > 0 ? "[next]" : "[previous]", "[room]", "dev:3");
 }
 
 static void on_quit(void *ctx)
@@ -201,7 +201,7 @@ int main(void)
     if (demo.screen) {
         fill(&demo);
         screen_show(demo.screen, demo.conversation, demo.edit);
-        screen_set_status(demo.screen, "[lobby] 3 people  connected", "dev:3");
+        screen_set_status(demo.screen, "[lobby] 3 people  connected", "[lobby]", "dev:3");
         event_base_dispatch(demo.base);
         screen_destroy(demo.screen);
     } else {

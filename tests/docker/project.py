@@ -14,8 +14,8 @@ sys.path[:0] = [os.path.join(ROOT, "tests/blackbox"), os.path.join(ROOT, "deploy
 from hubbub import JsonClient, LineClient  # noqa: E402
 from place import Failure, taken, wait_for  # noqa: E402
 
+from console import Console  # noqa: E402
 from engine import PROJECT as NAME, remove_project, run, say, works  # noqa: E402
-from terminal import Terminal  # noqa: E402
 
 PATIENCE = 30
 DIALECTS = {"json": 7000, "line": 4000, "command": 5555, "gob": 8080, "prompt": 9999, "tls": 7443, "postgres": 5432}
@@ -68,9 +68,9 @@ class Project:
     def compose(self, *arguments, seconds=600, **how):
         return run(self.compose_command(*arguments), seconds, env=self.environment, cwd=self.directory, **how)
 
-    def terminal(self, *arguments):
+    def console(self, *arguments):
         """The same, at a terminal."""
-        return Terminal(self.compose_command(*arguments), env=self.environment, cwd=self.directory)
+        return Console(self.compose_command(*arguments), env=self.environment, cwd=self.directory)
 
     def build(self):
         self.compose("build", seconds=1200)

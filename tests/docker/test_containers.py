@@ -83,19 +83,19 @@ CLIENTS = {"in-a-gateway": ("exec", "gateway", "hubbub"), "before-the-balancer":
 
 @pytest.mark.parametrize("where", CLIENTS)
 def test_the_client_talks_on_a_terminal(project, where):
-    watcher = project.json("watcher")
-    terminal = project.terminal(*CLIENTS[where], "-u", where)
+    watcher = project.json("watches-" + where)
+    console = project.console(*CLIENTS[where], "-u", where)
     try:
         watcher.expect(type="joined", **{"from": where})
         watcher.chat("legible-für-alle")
-        terminal.wait("legible-für-alle")
-        terminal.type("certainly\r")
+        console.wait("legible-für-alle")
+        console.type("certainly\r")
         watcher.expect(type="message", data="certainly", **{"from": where})
-        terminal.type("/quit\r")
-        assert terminal.ended() == 0
+        console.type("/quit\r")
+        assert console.ended() == 0
         watcher.expect(type="left", **{"from": where})
     finally:
-        terminal.close()
+        console.close()
         watcher.close()
 
 
@@ -109,10 +109,10 @@ def test_the_client_says_what_is_piped_into_it(project, where):
 
 
 def test_who_runs_the_client_is_called_as_outside(project):
-    watcher = project.json("watcher")
+    watcher = project.json("watches-somebody")
     project.environment["LOGNAME"] = "somebody"
-    project.compose("run", "--rm", "-T", "client", input=b"", stdin=None)
-    watcher.expect(type="joined", **{"from": "somebody"})
+    project.compose("run", "--rm", "-T", "client", input=b"here\n", stdin=None)
+    watcher.expect(type="message", data="here", **{"from": "somebody"})
     watcher.close()
 
 

@@ -1,4 +1,4 @@
-"""terminal: a program with a terminal of its own, at which somebody types and reads."""
+"""console: a program with a terminal of its own, at which somebody types and reads."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ import time
 PATIENCE = 60  # a container may have to start
 
 
-class Terminal:
+class Console:
     def __init__(self, command, **how):
         self.end, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
