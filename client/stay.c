@@ -1,6 +1,8 @@
 #include "stay.h"
 
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -41,18 +43,21 @@ static void session_wake(void *ctx, int64_t at)
 {
     struct stay *stay = ctx;
     int64_t left = at - session_now(stay);
-    struct timeval tv = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+    struct itimerspec alarm = {0}; /* that is none */
 
-    if (at == 0)
-        evtimer_del(stay->alarm);
-    else
-        evtimer_add(stay->alarm, left > 0 ? &tv : &(struct timeval){0});
+    if (at != 0)
+        alarm.it_value = left > 0 ? (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000}
+                                  : (struct timespec){.tv_nsec = 1};
+    timerfd_settime(stay->clock, 0, &alarm, NULL);
 }
 
 static void on_alarm(evutil_socket_t fd, short what, void *arg)
 {
     struct stay *stay = arg;
+    uint64_t times;
 
+    if (read(fd, &times, sizeof times) != sizeof times) /* it was put off in this turn */
+        return;
     session_tick(stay->session);
 }
 
@@ -102,6 +107,8 @@ bool stay_init(struct stay *stay, const struct options *options, const char *nam
                                 .echo = options->tail};
 
     *stay = (struct stay){.owner = owner, .ops = *ops};
+    stay->clock =
+        timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC); /* libevent's timers sleep, too */
     stay->ops.open = session_open;
     stay->ops.close = session_close;
     stay->ops.send = session_send;
@@ -109,11 +116,11 @@ bool stay_init(struct stay *stay, const struct options *options, const char *nam
     stay->ops.now = session_now;
     stay->base = base_create();
     if (stay->base) {
-        stay->alarm = evtimer_new(stay->base, on_alarm, stay);
+        stay->alarm = event_new(stay->base, stay->clock, EV_READ | EV_PERSIST, on_alarm, stay);
         stay->link = link_create(stay->base, options->host, options->port, &link_ops, stay);
         stay->session = session_create(&wish, &stay->ops, stay);
     }
-    if (stay->alarm && stay->link && stay->session)
+    if (stay->alarm && event_add(stay->alarm, NULL) == 0 && stay->link && stay->session)
         return true;
     stay_finish(stay);
     return false;
@@ -125,9 +132,11 @@ void stay_finish(struct stay *stay)
     link_destroy(stay->link);
     if (stay->alarm)
         event_free(stay->alarm);
+    if (stay->clock >= 0)
+        close(stay->clock);
     if (stay->base)
         event_base_free(stay->base);
-    *stay = (struct stay){0};
+    *stay = (struct stay){.clock = -1};
 }
 
 /* Not event_base_loopbreak(): callbacks of a connection that was closed in this turn wait in it, and hold

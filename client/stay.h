@@ -18,6 +18,7 @@ struct stay {
     void *owner; /* of the callbacks */
     struct session_ops ops;
     struct link *link;
+    int clock; /* a timer that goes on while the machine sleeps */
     struct event *alarm;
 };
 
