@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "name.h"
 
 enum argument {
@@ -39,13 +40,6 @@ static const char keys_help[] = "Without ROOM it is the one that you see.  //x s
                                 "Up and Down bring back what you typed; PageUp and PageDown scroll.\n"
                                 "Ctrl-N and Ctrl-P show the next and the previous room; Ctrl-L draws anew.\n"
                                 "Ctrl-C empties the line, or quits if it is empty; so does Ctrl-D then.";
-
-static void *need(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
 
 const char *command_help(void)
 {

@@ -8,6 +8,7 @@
 
 #include <utlist.h>
 
+#include "heap.h"
 #include "name.h"
 #include "width.h"
 
@@ -25,7 +26,7 @@ struct piece {
     unsigned colour;
 };
 
-/* Who came, or who left. */
+/* Who came, or who left; who is listed counts once, however often. */
 struct crowd {
     size_t n, listed;
     char *names[NOTICE_NAMES];
@@ -65,13 +66,6 @@ struct conversation {
     int64_t first, last; /* places */
     event_id highest;    /* what is above it is not there: so is nearly all that comes */
 };
-
-static void *need(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
 
 static void fold_self(struct conversation *conversation, const char *self)
 {
@@ -490,9 +484,11 @@ void conversation_notice(struct conversation *conversation, const char *name, bo
         append(conversation, entry);
     }
     crowd = joined ? &entry->notice->came : &entry->notice->gone;
-    crowd->n++;
-    if (crowd->listed < NOTICE_NAMES && !is_listed(crowd, name))
-        crowd->names[crowd->listed++] = need(strdup(name));
+    if (!is_listed(crowd, name)) {
+        crowd->n++;
+        if (crowd->listed < NOTICE_NAMES)
+            crowd->names[crowd->listed++] = need(strdup(name));
+    }
     show_notice(entry, name);
 }
 
@@ -520,7 +516,7 @@ event_id conversation_oldest(const struct conversation *conversation)
 
 /*
  * Where the row ends that begins at `from` and has so many columns, and in *next where the following one
- * begins. Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need
+ * begins.  Breaks behind blanks, which are not seen then, and on both sides of wide characters, which need
  * none; within a word only if it is alone in the row.
  */
 static size_t row_end(const struct entry *entry, size_t from, unsigned columns, size_t *next)

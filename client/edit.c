@@ -1,9 +1,10 @@
 #include "edit.h"
 
-#include <stdint.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap.h"
 #include "name.h"
 #include "width.h"
 
@@ -16,13 +17,6 @@ struct edit {
     size_t n_history, at;            /* which of them is shown; n_history: the line that is being typed */
     char *draft;                     /* that line while an older one is shown, else NULL */
 };
-
-static void *need(void *memory)
-{
-    if (!memory)
-        abort();
-    return memory;
-}
 
 struct edit *edit_create(void)
 {
@@ -191,8 +185,7 @@ static void kill_bytes(struct edit *edit, size_t from, size_t to, bool was_killi
     edit->killing = true;
     if (len == 0 && !was_killing)
         return;
-    if (len > EDIT_MAX_BYTES - old)
-        old = 0;
+    assert(len <= EDIT_MAX_BYTES - old); /* what is killed in a row was in the line at once */
     if (from < edit->cursor) {
         memmove(edit->killed + len, edit->killed, old);
         memcpy(edit->killed, edit->text + from, len);

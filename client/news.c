@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "conversation.h"
+#include "heap.h"
 #include "name.h"
 #include "place.h"
 #include "session.h"
@@ -253,9 +254,7 @@ static void show_history(struct news *news, const struct told *told)
 
     if (!place)
         return;
-    sayings = calloc(told->n_messages + 1, sizeof *sayings);
-    if (!sayings)
-        abort();
+    sayings = need(calloc(told->n_messages + 1, sizeof *sayings));
     for (size_t i = 0; i < told->n_messages; i++)
         sayings[i] = saying_of(&told->messages[i]);
     put = conversation_put_before(place->conversation, sayings, told->n_messages);

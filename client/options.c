@@ -2,8 +2,7 @@
  * Each row of the table is one thing that a person may want: how it is called on the command line, in the
  * settings file, or in both, and who takes its value.  The sources are read from the weakest to the
  * strongest, so that a later value replaces an earlier one; the command line is parsed first, and its values
- * kept, so that
- * --help helps whatever the settings file holds.
+ * kept, so that "hubbub --help" helps whatever the settings file holds.
  */
 #include "options.h"
 
@@ -18,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "name.h"
 #include "settings.h"
 
@@ -47,20 +47,10 @@ struct row {
     const char *help;                                         /* of an option */
 };
 
-/* Nothing can be done without memory yet. */
-static char *copy(const char *text)
-{
-    char *copied = strdup(text);
-
-    if (!copied)
-        abort();
-    return copied;
-}
-
 static void replace(char **text, const char *by)
 {
     free(*text);
-    *text = copy(by);
+    *text = need(strdup(by));
 }
 
 static bool take_name(struct reading *reading, const char *value)
@@ -410,7 +400,6 @@ static bool take_password(struct reading *reading, int fd, const char *from, con
     char line[PASSWORD_MAX_BYTES + 3]; /* CR, LF, and one that is too much */
     struct stat stat;
     ssize_t len;
-    bool good = false;
 
     if (fstat(fd, &stat) < 0 || (len = read_all(fd, line, sizeof line)) < 0)
         return fail(reading, "%s%s: %s; name a file that you can read", from, path, strerror(errno));
@@ -430,10 +419,9 @@ static bool take_password(struct reading *reading, int fd, const char *from, con
     else if (!text_is_utf8(line, (size_t)len))
         fail(reading, "%s%s: it is not UTF-8; a password is", from, path);
     else
-        good = (reading->options->password = strndup(line, (size_t)len)) != NULL ||
-               fail(reading, "out of memory");
+        reading->options->password = need(strndup(line, (size_t)len));
     explicit_bzero(line, sizeof line);
-    return good;
+    return reading->options->password;
 }
 
 static bool read_password(struct reading *reading)
@@ -467,7 +455,7 @@ static void name_by_login(struct options *options)
     if (entry)
         login = entry->pw_name;
     if (login && name_fold(login, folded))
-        options->name = copy(login);
+        options->name = need(strdup(login));
 }
 
 static void take_defaults(struct options *options)
@@ -475,8 +463,8 @@ static void take_defaults(struct options *options)
     const char *no_color = getenv("NO_COLOR");
 
     name_by_login(options);
-    options->room = copy(LOBBY);
-    options->host = copy(SERVER_DEFAULT);
+    options->room = need(strdup(LOBBY));
+    options->host = need(strdup(SERVER_DEFAULT));
     if (asprintf(&options->port, "%d", SERVER_PORT) < 0)
         abort();
     options->bell = true;
@@ -536,12 +524,10 @@ int options_read(struct options *options, int argc, char **argv, FILE *out, FILE
 
 void options_finish(struct options *options)
 {
-    if (options->password)
-        explicit_bzero(options->password, strlen(options->password));
     free(options->name);
     free(options->room);
     free(options->host);
     free(options->port);
-    free(options->password);
+    wipe(options->password);
     *options = (struct options){.name = NULL};
 }

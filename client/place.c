@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "conversation.h"
+#include "heap.h"
 #include "name.h"
 
 struct place *place_find(struct place *places, const char *room)
@@ -30,9 +31,7 @@ struct place *place_open(struct place **places, const char *room, const char *se
     if (place || !room || !room_fold(room, folded))
         return place;
     len = strlen(folded);
-    place = calloc(1, sizeof *place + len + 1);
-    if (!place)
-        abort();
+    place = need(calloc(1, sizeof *place + len + 1));
     memcpy(place->room, folded, len + 1);
     place->users = -1;
     place->conversation = conversation_create(self);
@@ -51,7 +50,7 @@ void place_close(struct place **places, struct place *place)
 void place_read(struct place *place)
 {
     place->unread = 0;
-    place->called = false;
+    place->mentioned = false;
 }
 
 /* NULL: nobody of this folded name is there. */
@@ -80,9 +79,8 @@ void place_add(struct place *place, const char *name)
         HASH_COUNT(place->people) >= PLACE_PEOPLE_MAX)
         return;
     len = strlen(folded);
-    human = calloc(1, sizeof *human + len + 1);
-    if (!human || !(human->name = strdup(name)))
-        abort();
+    human = need(calloc(1, sizeof *human + len + 1));
+    human->name = need(strdup(name));
     memcpy(human->folded, folded, len + 1);
     HASH_ADD_KEYPTR(hh, place->people, human->folded, len, human);
 }

@@ -25,7 +25,7 @@ struct place {
     struct human *people; /* of those who are there, some: for completion */
     long users;           /* how many there are; -1: not known, one is not there */
     unsigned unread;
-    bool called;      /* one of the unread names the person */
+    bool mentioned;   /* one of the unread mentions the person */
     bool older_asked; /* a page of the history is under way */
     bool older_none;  /* there is nothing older */
     struct place *prev, *next;

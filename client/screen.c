@@ -468,8 +468,7 @@ static void press(struct screen *screen, int key)
         screen->ops->entered(screen->ctx);
         return;
     case '\t':
-        if (!screen->hidden)
-            screen->ops->complete(screen->ctx);
+        screen->ops->complete(screen->ctx);
         return;
     case CTRL('n'):
     case CTRL('p'):
@@ -563,8 +562,6 @@ static void paste_end(struct screen *screen)
         screen_bell(screen);
     else if (!memchr(text, '\n', len))
         type(screen, text, len);
-    else if (screen->hidden) /* no password has several lines */
-        screen_bell(screen);
     else
         screen->ops->pasted(screen->ctx, text, len);
     free(text);

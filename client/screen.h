@@ -5,10 +5,10 @@
  * screen: the terminal, by ncursesw.  A conversation, a status line, and the line that is typed; drawn at the
  * end of a loop turn if something has changed.
  *
- *     12:01 Ann: hello                         <- conversation_line(), scrolled by PageUp and PageDown
+ *     12:01 Ann: hello                           <- conversation_line(), scrolled by PageUp and PageDown
  *     12:02 Bob: ...
- *     [lobby]  12 here  connected     dev:3    <- status
- *     > hel_                                   <- edit
+ *     [lobby]  12 here  connected       dev:3    <- status
+ *     > hel_                                     <- edit
  *
  * There is one terminal, so there is one screen at a time.
  */
@@ -25,10 +25,10 @@ struct screen;
 
 struct screen_ops {
     void (*entered)(void *ctx);  /* Enter: the line, which may be empty, is in edit_text(); clear it */
-    void (*complete)(void *ctx); /* Tab */
+    void (*complete)(void *ctx); /* Tab, also where a password is typed */
     void (*top)(void *ctx);      /* scrolled to where nothing older is: ask for it */
-    /* Of several lines; of one it is inserted.  Line ends are LF, those at its end are gone; the rest is as
-     * it came. */
+    /* Of several lines, also where a password is typed; of one it is inserted.  Line ends are LF, those at
+     * its end are gone; the rest is as it came. */
     void (*pasted)(void *ctx, const char *text, size_t len);
     void (*answered)(void *ctx, bool yes); /* the question of screen_ask */
     void (*next_room)(void *ctx, int by);  /* Ctrl-N, Ctrl-P: 1, -1 */
@@ -37,7 +37,7 @@ struct screen_ops {
 
 /*
  * Takes the terminal.  NULL: it cannot show this (TERM is dumb or unknown, or it is none); *why is said, a
- * literal. Sets LC_CTYPE as the environment says, or UTF-8 where that says nothing.  A signal that would end
+ * literal.  Sets LC_CTYPE as the environment says, or UTF-8 where that says nothing.  A signal that would end
  * the program gives the terminal back first; those that have a handler already are left alone.
  */
 struct screen *screen_create(struct event_base *base, bool colours, const struct screen_ops *ops, void *ctx,
@@ -53,8 +53,8 @@ void screen_show(struct screen *screen, struct conversation *conversation, struc
 
 /* All copied.  `brief` is what must be seen of `left` where there is no room for all. */
 void screen_set_status(struct screen *screen, const char *left, const char *brief, const char *right);
-void screen_set_prompt(struct screen *screen, const char *prompt,
-                       bool hidden); /* copied; hidden: a password */
+/* Copied.  `hidden`: what is typed behind it is a password. */
+void screen_set_prompt(struct screen *screen, const char *prompt, bool hidden);
 
 /*
  * Asks something that is answered by y or n, instead of the prompt; copied; empty: nothing is asked any more.

@@ -278,9 +278,7 @@ int script_say(const struct options *options)
     return script.signal ? 128 + script.signal : script.failed ? 1 : 0;
 }
 
-/* --tail
- * -------------------------------------------------------------------------------------------------------------
- */
+/* Tailing ------------------------------------------------------------------------------------------------ */
 
 /* What is printed of a kind: its type as on the wire. */
 static const char *type_of(enum told_kind kind)

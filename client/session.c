@@ -1,3 +1,18 @@
+/*
+ * The machine.  All else here (rooms, chats, marks) waits for CONNECTED, and go_on() is where it goes on.
+ *
+ *                 session_start               opened                   welcome
+ *     DISCONNECTED -----------> CONNECTING ----------> AUTHENTICATING ---------> CONNECTED
+ *       ^     ^                  |     ^                 |       |                |     |
+ *       |     |                  |     | after           |       |                |     |
+ *       |     |             lost |     | a pause         | lost  |           lost |     |
+ *       |     |                  v     |                 |       |                |     |
+ *       |     |                 RECONNECTING <-----------+-----  |  --------------+     |
+ *       |     |                                                  |                      |
+ *       |     +------------------------------ refused for good --+----------------------+
+ *       |
+ *       +-- logged out, lost, or after 3 s -- DISCONNECTING <-- session_leave, from all the others
+ */
 #include "session.h"
 
 #include <assert.h>
@@ -8,6 +23,7 @@
 
 #include <utlist.h>
 
+#include "heap.h"
 #include "name.h"
 
 #define BACKOFF_FIRST_MS 500
@@ -62,7 +78,8 @@ struct mark {
     struct mark *prev, *next;
 };
 
-enum asking { ASKING_NOTHING, ASKING_NAME, ASKING_PASSWORD };
+/* What only the person knows. */
+enum want { WANT_NOTHING, WANT_NAME, WANT_PASSWORD };
 
 struct session {
     const struct session_ops *ops;
@@ -74,16 +91,16 @@ struct session {
     uint64_t last_number;                              /* of a ref */
 
     enum session_state state;
-    int64_t until;      /* the state lasts no longer: then its time_up is called; NEVER */
-    int64_t again_at;   /* what the server could not do is asked for again, and nothing before; NEVER: nothing
-                           waits */
-    int64_t woken_at;   /* ops->wake was called for then; NEVER: it was not */
-    unsigned refusals;  /* of that, in a row */
-    unsigned failures;  /* connections that did not last, in a row */
-    enum asking asking; /* what of the person */
-    bool had_name;      /* the name was this session's */
-    bool pinged;        /* the server was asked whether it is there */
-    bool leaving;       /* when all chats have a fate */
+    int64_t until;     /* the state lasts no longer: then its time_up is called; NEVER */
+    int64_t again_at;  /* what the server could not do is asked for again, and nothing before; NEVER: nothing
+                          waits */
+    int64_t woken_at;  /* ops->wake was called for then; NEVER: it was not */
+    unsigned refusals; /* of that, in a row */
+    unsigned failures; /* connections that did not last, in a row */
+    enum want want;    /* what the person is asked for */
+    bool had_name;     /* the name was this session's */
+    bool pinged;       /* the server was asked whether it is there */
+    bool leaving;      /* when all chats have a fate */
     int64_t connected_at;
     int64_t taken_since; /* somebody else seems to have the name; NEVER: not so */
 
@@ -167,20 +184,11 @@ static int64_t pause_ms(unsigned n, int64_t first, int64_t max)
     return pause / 2 + random_upto(pause - pause / 2);
 }
 
-static void wipe(char *secret)
-{
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    free(secret);
-}
-
 /* Puts a copy of `text` (NULL: nothing) into *string, instead of what it held. */
 static void replace(char **string, const char *text)
 {
-    char *copy = text ? strdup(text) : NULL;
+    char *copy = text ? need(strdup(text)) : NULL;
 
-    if (text && !copy)
-        abort();
     wipe(*string);
     *string = copy;
 }
@@ -310,8 +318,7 @@ static void room_reach(struct room *room, event_id id)
         room->since = id;
 }
 
-/* One stands at `id` in it, which may be less than what one knew: the server's data may have been destroyed.
- */
+/* One stands at `id` in it, which is less than what one knew if the server's data were destroyed. */
 static void room_enter(struct room *room, event_id id)
 {
     if (room->entered)
@@ -368,8 +375,7 @@ static void say_next(struct session *session)
     session->ops->send(session->ctx, chat->line, strlen(chat->line));
 }
 
-/* Enters the next room that is not entered yet.  One at a time: each costs as much of the rate as four chats.
- */
+/* Enters the next room that one is not in.  One at a time: each costs as much of the rate as four chats. */
 static void enter_next(struct session *session)
 {
     struct room *room;
@@ -464,7 +470,7 @@ static void lose(struct session *session, const char *why)
     forget_connection(session);
     if (session->state == SESSION_DISCONNECTING)
         move(session, SESSION_DISCONNECTED, FOREVER, NULL);
-    else if (session->asking)
+    else if (session->want)
         move(session, SESSION_RECONNECTING, FOREVER, why);
     else
         move(session, SESSION_RECONNECTING, pause_ms(session->failures++, BACKOFF_FIRST_MS, BACKOFF_MAX_MS),
@@ -488,7 +494,7 @@ static void end(struct session *session, const char *why)
 
 static void connect_again(struct session *session)
 {
-    session->asking = ASKING_NOTHING;
+    session->want = WANT_NOTHING;
     move(session, SESSION_CONNECTING, FOREVER, NULL);
     if (session->state == SESSION_CONNECTING)
         session->ops->open(session->ctx);
@@ -563,7 +569,7 @@ static void log_in(struct session *session)
         {"echo", session->echo ? "true" : NULL, true},
     };
 
-    session->asking = ASKING_NOTHING;
+    session->want = WANT_NOTHING;
     session->until = now_ms(session) + ANSWER_MS;
     if (!send_line(session, wire_request("join", members, sizeof members / sizeof *members)))
         end(session, "The name, the password or the room is not UTF-8.");
@@ -585,7 +591,7 @@ static bool take_welcome(struct session *session, const struct told *told)
         room_enter(room, told->id);
     replace(&session->name, told->name);
     session->had_name = true;
-    session->asking = ASKING_NOTHING;
+    session->want = WANT_NOTHING;
     session->taken_since = NEVER;
     session->connected_at = now_ms(session);
     move(session, SESSION_CONNECTED, QUIET_MS, NULL);
@@ -736,7 +742,7 @@ static void refuse_name(struct session *session, const struct told *told)
         end(session, told->data);
         return;
     }
-    session->asking = ASKING_NAME;
+    session->want = WANT_NAME;
     session->until = NEVER;
     session->ops->refused_name(session->ctx, told->data);
 }
@@ -747,7 +753,7 @@ static void refuse_password(struct session *session, const struct told *told)
         end(session, told->data);
         return;
     }
-    session->asking = ASKING_PASSWORD;
+    session->want = WANT_PASSWORD;
     session->until = NEVER;
     session->ops->want_password(session->ctx, told->data);
 }
@@ -984,9 +990,9 @@ void session_tick(struct session *session)
 }
 
 /* The person has answered: goes on where that was waited for. */
-static void answered(struct session *session, enum asking what)
+static void answered(struct session *session, enum want what)
 {
-    if (session->asking != what)
+    if (session->want != what)
         return;
     if (session->state == SESSION_AUTHENTICATING)
         log_in(session);
@@ -1003,13 +1009,13 @@ void session_set_name(struct session *session, const char *name)
     session->taken_since = NEVER;
     while (session->marks)
         mark_destroy(session, session->marks);
-    answered(session, ASKING_NAME);
+    answered(session, WANT_NAME);
 }
 
 void session_set_password(struct session *session, const char *password)
 {
     replace(&session->password, password);
-    answered(session, ASKING_PASSWORD);
+    answered(session, WANT_PASSWORD);
 }
 
 /* NULL: no memory, or it is not UTF-8. */
@@ -1028,9 +1034,7 @@ static struct chat *chat_create(struct session *session, const char *room, const
                                                      {"data", text, false},
                                                      {"ref", chat->ref, false}},
                               4);
-    if (!to && room_fold(room, folded))
-        chat->room = strdup(folded);
-    if (!chat->line || (!to && !chat->room && room_fold(room, folded))) {
+    if (!chat->line || (!to && room_fold(room, folded) && !(chat->room = strdup(folded)))) {
         chat_destroy(chat);
         return NULL;
     }
@@ -1138,9 +1142,8 @@ void session_read(struct session *session, const char *with, event_id id)
     if (!mark) {
         if (session->n_marks == MARKS_MAX) /* what is not marked comes again at the next log-in */
             return;
-        mark = calloc(1, sizeof *mark);
-        if (!mark || !(mark->with = strdup(with)))
-            abort();
+        mark = need(calloc(1, sizeof *mark));
+        mark->with = need(strdup(with));
         DL_APPEND(session->marks, mark);
         session->n_marks++;
     }

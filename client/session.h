@@ -2,18 +2,8 @@
 #define HUBBUB_CLIENT_SESSION_H
 
 /*
- * session: one person on a server, through all the connections that it takes.
- *
- *                  session_start             opened                  welcome
- *     DISCONNECTED ------------> CONNECTING -------> AUTHENTICATING --------> CONNECTED
- *       ^     ^                   |    ^                 |    |                |    |
- *       |     |              lost |    | after a pause   |    |                |    |
- *       |     |                   v    |                 |    |                |    |
- *       |     |                RECONNECTING <----------- | lost -------------- | --+
- *       |     |                                          |                     |
- *       |     +------------- refused for good -----------+---------------------+
- *       |
- *       +------------------ DISCONNECTING <----- session_leave, from any
+ * session: one person on a server, through all the connections that it takes; the machine is drawn in
+ * session.c.
  *
  * It takes its name back with its key, goes on in each room behind the last id that it has seen there
  * (`since`), and says what was typed meanwhile.  Chats are under way one at a time, in the order in which
@@ -36,12 +26,12 @@
 #define SESSION_ROOMS_MAX 100
 
 enum session_state {
-    SESSION_DISCONNECTED,
-    SESSION_CONNECTING,
-    SESSION_AUTHENTICATING,
-    SESSION_CONNECTED,
-    SESSION_RECONNECTING,
-    SESSION_DISCONNECTING,
+    SESSION_DISCONNECTED,   /* before session_start, after session_leave, and when refused for good */
+    SESSION_CONNECTING,     /* ops->open was called */
+    SESSION_AUTHENTICATING, /* the log-in is not answered yet, or the person is asked for what it lacks */
+    SESSION_CONNECTED,      /* logged in */
+    SESSION_RECONNECTING,   /* lost; after a pause it connects */
+    SESSION_DISCONNECTING,  /* logging out */
 };
 
 /* What became of a chat. */
@@ -113,8 +103,8 @@ void session_set_password(struct session *session, const char *password);
 
 /*
  * Says a text, as text_clean() leaves it, in a room (`to` NULL) or to a person (`room` NULL), now or when it
- * can be. Returns its number (not 0); 0: too many wait, no memory, or it is not UTF-8.  ops->fate follows for
- * each, once; after FATE_STALE once more.
+ * can be.  Returns its number (not 0); 0: too many wait, no memory, or it is not UTF-8.  ops->fate follows
+ * for each, once; after FATE_STALE once more.
  */
 uint64_t session_say(struct session *session, const char *room, const char *to, const char *text);
 

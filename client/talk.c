@@ -15,6 +15,7 @@
 
 #include "command.h"
 #include "conversation.h"
+#include "heap.h"
 #include "name.h"
 #include "news.h"
 #include "options.h"
@@ -162,11 +163,9 @@ static const struct session_ops session_ops = {.changed = changed,
 static void say(struct talk *talk, const char *to, const char *given)
 {
     struct place *place = talk->view.shown;
-    char *text = strdup(given);
+    char *text = need(strdup(given));
     uint64_t number;
 
-    if (!text)
-        abort();
     if (!text_clean(text)) {
         view_tell(&talk->view, true, "That cannot be said: a text is 1 to %d bytes in at most %d lines.",
                   TEXT_MAX_BYTES, TEXT_MAX_LINES);
@@ -255,9 +254,7 @@ static void obey(struct talk *talk, const struct command *command)
 
 static void forget(char **secret)
 {
-    if (*secret)
-        explicit_bzero(*secret, strlen(*secret));
-    free(*secret);
+    wipe(*secret);
     *secret = NULL;
 }
 
@@ -290,28 +287,37 @@ static void typed_password(struct talk *talk, const char *line)
     forget(&talk->password);
 }
 
+static bool needs_server(enum command_kind kind)
+{
+    return kind != COMMAND_HELP && kind != COMMAND_QUIT && kind != COMMAND_WRONG;
+}
+
+static void typed_text(struct talk *talk, const char *line)
+{
+    bool ended = session_state(talk->stay.session) == SESSION_DISCONNECTED && !talk->quitting;
+    struct command command;
+
+    if (*line == '\0') {
+        if (ended)
+            session_start(talk->stay.session);
+        return;
+    }
+    command_read(line, &command);
+    if (ended && needs_server(command.kind))
+        view_tell(&talk->view, true, "You are not connected. /quit ends this; Enter alone connects again.");
+    else
+        obey(talk, &command);
+    command_finish(&command);
+}
+
 /* A whole line was typed. */
 static void typed(void *ctx, const char *line)
 {
     struct talk *talk = ctx;
-    struct command command;
 
     switch (talk->view.asking) {
     case ASKING_NOTHING:
-        if (session_state(talk->stay.session) == SESSION_DISCONNECTED && !talk->quitting &&
-            strncmp(line, "/quit", 5) != 0) {
-            if (*line)
-                view_tell(&talk->view, true,
-                          "You are not connected. /quit ends this; Enter alone connects again.");
-            else
-                session_start(talk->stay.session);
-            return;
-        }
-        if (*line == '\0')
-            return;
-        command_read(line, &command);
-        obey(talk, &command);
-        command_finish(&command);
+        typed_text(talk, line);
         break;
     case ASKING_NAME:
         view_ask(&talk->view, ASKING_NOTHING);

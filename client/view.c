@@ -16,6 +16,7 @@
 #include "command.h"
 #include "conversation.h"
 #include "edit.h"
+#include "heap.h"
 #include "name.h"
 #include "options.h"
 #include "place.h"
@@ -47,7 +48,7 @@ void view_status(struct view *view)
     DL_FOREACH (view->places, place)
         if (place->unread > 0 && len < sizeof right)
             len += (size_t)snprintf(right + len, sizeof right - len, "%s%s:%u%s", len ? " " : "", place->room,
-                                    place->unread, place->called ? "!" : "");
+                                    place->unread, place->mentioned ? "!" : "");
     if (view->shown->users >= 0)
         snprintf(count, sizeof count, "  %ld here", view->shown->users);
     if (waiting > 0)
@@ -145,7 +146,7 @@ void view_say(struct view *view, struct place *place, const struct saying *sayin
 
     if (!own && place != view->shown) {
         place->unread++;
-        place->called |= mentioned;
+        place->mentioned |= mentioned;
         view_status(view);
     }
     if (!own && (mentioned || saying->to))
@@ -165,10 +166,9 @@ void view_know_room(struct view *view, const char *room)
 {
     if (view->n_rooms == ROOMS_KNOWN)
         return;
-    if (!view->rooms && !(view->rooms = calloc(ROOMS_KNOWN, sizeof *view->rooms)))
-        abort();
-    if (!(view->rooms[view->n_rooms++] = strdup(room)))
-        abort();
+    if (!view->rooms)
+        view->rooms = need(calloc(ROOMS_KNOWN, sizeof *view->rooms));
+    view->rooms[view->n_rooms++] = need(strdup(room));
 }
 
 /* What is asked ------------------------------------------------------------------------------------------ */
@@ -222,10 +222,9 @@ static void close_question(struct view *view)
 
 void view_pose(struct view *view, enum question_kind kind, uint64_t number, const char *text)
 {
-    struct question *question = calloc(1, sizeof *question);
+    struct question *question = need(calloc(1, sizeof *question));
 
-    if (!question || (text && !(question->text = strdup(text))))
-        abort();
+    question->text = text ? need(strdup(text)) : NULL;
     question->kind = kind;
     question->number = number;
     DL_APPEND(view->questions, question);
@@ -291,14 +290,11 @@ void view_ask(struct view *view, enum asking asking)
 static void screen_entered(void *ctx)
 {
     struct view *view = ctx;
-    char *line = strdup(edit_text(view->edit, NULL));
+    char *line = need(strdup(edit_text(view->edit, NULL)));
 
-    if (!line)
-        abort();
     edit_clear(view->edit, view->asking == ASKING_NOTHING);
     view->ops->typed(view->ctx, line);
-    explicit_bzero(line, strlen(line));
-    free(line);
+    wipe(line);
     view_changed(view);
 }
 
@@ -358,10 +354,8 @@ static void screen_pasted(void *ctx, const char *text, size_t len)
         screen_bell(view->screen);
         return;
     }
-    copy = strndup(text, len);
-    clean = malloc(len * 3 + 1); /* each byte may become U+FFFD */
-    if (!copy || !clean)
-        abort();
+    copy = need(strndup(text, len));
+    clean = need(malloc(len * 3 + 1)); /* each byte may become U+FFFD */
     wire_clean(copy, true, clean, len * 3 + 1);
     view_pose(view, QUESTION_PASTE, 0, clean);
     free(clean);

@@ -7,7 +7,7 @@
  * No server is trusted.  Whatever wire_read returns can be shown on a terminal: it is UTF-8 without control
  * characters (a text may have LF and tab) and without characters that turn the direction of others, and no
  * string is longer than WIRE_TEXT_MAX bytes, of names NAME_MAX_BYTES, of rooms ROOM_MAX_BYTES, the NUL
- * included. What was taken out stands there as U+FFFD.
+ * included.  What was taken out stands there as U+FFFD.
  */
 
 #include <stdbool.h>
@@ -49,9 +49,16 @@ struct told_room {
  * What a server has told.  Strings are NULL if they were missing, ids 0, times 0, counts -1.  What a kind
  * always has is there:
  *
- *     WELCOME name, room        MESSAGE from, room, data, id    DIRECT from, to, data, id    JOINED, LEFT
- * from, room ACK ref, id               ENTERED room                    WHO room                     HISTORY
- * room or with REGISTERED name           READ with                       ERROR code, data
+ *     WELCOME      name, room
+ *     MESSAGE      from, room, data, id
+ *     DIRECT       from, to, data, id
+ *     JOINED, LEFT from, room
+ *     ACK          ref, id
+ *     ENTERED, WHO room
+ *     HISTORY      room or with
+ *     REGISTERED   name
+ *     READ         with
+ *     ERROR        code, data
  *
  * One that lacks any of it is TOLD_OTHER.
  */

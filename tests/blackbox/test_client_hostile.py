@@ -131,6 +131,29 @@ def until_marked(person):
     return person
 
 
+def test_what_is_half_typed_is_no_part_of_a_password(sit_down):
+    asked = threading.Event()
+
+    def serve(one, _):
+        asked.wait(PATIENCE)
+        one.send(line(type="error", code="password-required", data="That name has a password."))
+        assert one.expect("join")["password"] == PASSWORD
+        one.send(welcome(), line(type="direct", to="Ann", data="psst", id=ID, **{"from": "Bob"}))
+        one.expect("read")  # who has an account has directs that wait
+        one.send(marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann")
+        ann.press("I wanted to say")
+        ann.until_line(-1, "> I wanted to say")
+        asked.set()
+        ann.until_line(-1, "Password:")
+        ann.type(PASSWORD)
+        until_marked(ann)
+        assert ann.lines()[-1] == ">"
+
+
 # What a server can make it do.
 
 
@@ -251,6 +274,75 @@ def test_a_long_list_of_people_is_cut_between_characters(sit_down):
         ann.written.decode()
 
 
+def test_a_long_reason_is_cut_between_characters(sit_down):
+    def serve(one, _):
+        one.send(welcome(), marker(1))
+        one.send(line(type="error", ref=one.expect("chat")["ref"], code="bad-request", data="xx" + "\u6f22" * 2729))
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann", TERM="dumb")
+        ann.until(lambda: b"that is all" in ann.written, "connected")
+        ann.press("hello\n")
+        ann.until(lambda: b"* Not said: xx" in ann.written and ann.written.endswith(b"\n"), "the reason")
+        ann.written.decode()
+
+
+def test_the_same_reason_is_told_once(sit_down):
+    def serve(one, number):
+        if number < 4:
+            one.end()
+            return
+        one.send(welcome(), marker())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        assert ann.text().count("closed the connection") == 1
+        assert ann.text().count("Connected again") == 1
+
+
+def test_who_has_gone_meanwhile_is_not_completed(sit_down):
+    def serve(one, number):
+        one.send(welcome())
+        one.send(line(type="who", ref=one.expect("who")["ref"], room="lobby", count=2,
+                      users=["Ann", "Bob" if number == 1 else "Carol"]), marker(number))
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        ann.press("Bo\t")
+        ann.until_line(-1, "> Bob:")
+        ann.press(control("u"))
+        server.connections[0].end()
+        ann.until(lambda: sum("that is all" in text for text in ann.said()) == 2, "another connection")
+        ann.press("Bo\tb Ca\t")
+        ann.until_line(-1, "> Bob Carol")
+
+
+def test_a_page_whose_answer_was_lost_is_asked_for_again(sit_down):
+    def page(text, number, asked):
+        return line(type="history", ref=asked["ref"], room="lobby", more=True, messages=[
+            {"type": "message", "from": "Bob", "room": "lobby", "data": text, "id": str(number)}])
+
+    def serve(one, number):
+        one.send(welcome())
+        if number == 1:
+            one.send(page("newer", 2, one.expect("history")), marker())
+            one.expect("history")
+            one.end()
+        one.send(marker(10**6 + 1))
+        one.send(page("older", 1, one.expect("history")))
+        one.wait()
+
+    with Server(serve) as server:
+        ann = until_marked(sit_down(server.port, "-u", "Ann"))
+        ann.press(PAGE_UP)
+        ann.until(lambda: sum("that is all" in text for text in ann.said()) == 2, "another connection")
+        ann.press(PAGE_UP)
+        ann.until_said("Bob: older")
+
+
 def test_who_leaves_a_room_that_is_still_waiting_to_be_entered_again(sit_down):
     def serve(one, number):
         one.send(welcome())
@@ -338,7 +430,7 @@ def tail_that_nobody_reads(way=()):
             one.stream.settimeout(2)
             while True:
                 number += 1
-                one.send(message(number, data="x" * 4000))
+                one.send(message(number, data="x" * 8191))  # a line is more than one piece of a pipe
         stalled.set()
         one.stream.settimeout(None)
         one.wait()

@@ -66,6 +66,7 @@ def test_a_direct_reaches_one_alone(hubbub, sit_down):
     carol = hubbub.json(fresh("Carol"), room=room)
     one.type(f"/msg {bob} psst")
     other.until_said(f"[direct] {ann}: psst")
+    assert other.bells() == 1 and one.bells() == 0
     one.until(lambda: any(line.startswith("[direct] ") and line.endswith("psst") for line in one.said()), "one's own")
     one.type(f"/msg {fresh('nobody')} psst")
     one.until_shown("not said:")
@@ -240,6 +241,11 @@ def test_an_account_is_made_and_its_password_asked_for_unseen(hubbub, sit_down):
     ann.until_line(-1, "New password:")
     ann.type(PASSWORD)
     ann.until_line(-1, "The same again:")
+    ann.type("something else")
+    ann.until_shown("These are not the same")
+    ann.until_line(-1, "New password:")
+    ann.type(PASSWORD)
+    ann.until_line(-1, "The same again:")
     ann.type(PASSWORD)
     ann.until_shown(f"{name} is your account now")
     ann.type("/quit")
@@ -300,7 +306,11 @@ def test_who_is_replaced_is_told_and_may_leave_or_come_back(hubbub, sit_down):
     taker.expect_error("replaced")
     hubbub.json(name, gateway=2, password=PASSWORD)
     ann.until(lambda: ann.text().count("/quit ends this") == 2, "the second time")
-    ann.type("/quit")
+    ann.type("hello?")
+    ann.until_shown("Enter alone connects again")
+    ann.type("/help")
+    ann.until_shown("/join ROOM")
+    ann.type("/QUIT")
     assert ann.wait() == 0 and ann.is_sane()
 
 
@@ -403,11 +413,12 @@ def test_history_of_directs(hubbub, sit_down):
     ann.type(PASSWORD)
     ann.until_connected()
     ann.type(f"/history {other}")
+    ann.until(lambda: re.findall(r"Ann.*: direct (\d\d)", ann.text()) == [f"{number:02}" for number in range(10, 30)],
+              "the newest page")
     ann.until_shown(f"/history {other} again has what is older.")
-    assert re.findall(r"Ann.*: direct (\d\d)", ann.text()) == [f"{number:02}" for number in range(10, 30)]
     ann.type(f"/history {other.upper()}")
-    ann.until_shown("direct 00")
-    assert len(re.findall(r"direct \d\d", ann.text())) == 30
+    ann.until(lambda: len(re.findall(r"direct \d\d", ann.text())) == 30, "the older ones")
+    assert "direct 00" in ann.text()
     ann.type("/history Nobody.ever")
     ann.until_said("You and Nobody.ever have said nothing alone.")
 
@@ -461,6 +472,35 @@ def test_rooms_and_completion(hubbub, sit_down):
     ann.until_shown("nonsense")
     ann.type("//nonsense")
     bob.expect(type="message", data="/nonsense")
+
+
+def test_nothing_is_said_where_one_is_not(hubbub, sit_down):
+    room = fresh("room")
+    name = fresh("Ann")
+    ann = sit_down(hubbub.port("json"), "-u", name, "-r", room).until_connected()
+    ann.type("/leave")
+    ann.until_shown(f"You have left {room}")
+    ann.type("hello?")
+    ann.until_shown(f"You are not in {room}")
+    ann.type(f"/join {room}")
+    ann.until_shown("1 here")
+    ann.type("hello!")
+    wait_for(lambda: rows(hubbub, room) == [f"{name}|hello!"], PATIENCE, "what was said")
+
+
+def test_rooms_are_gone_through_both_ways(hubbub, sit_down):
+    rooms = [fresh("first-"), fresh("second-"), fresh("third-")]
+    ann = sit_down(hubbub.port("json"), "-u", fresh("Ann"), "-r", rooms[0]).until_connected()
+
+    def until_in(room):
+        ann.until(lambda: ann.lines()[-2].startswith(f"[{room}]"), room)
+
+    for room in rooms[1:]:
+        ann.type(f"/join {room}")
+        until_in(room)
+    for key, room in [("p", 1), ("p", 0), ("p", 2), ("n", 0), ("n", 1)]:
+        ann.press(control(key))
+        until_in(rooms[room])
 
 
 def test_the_rooms_are_entered_again(own_hubbub, sit_down):

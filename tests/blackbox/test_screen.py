@@ -120,6 +120,12 @@ def test_keys_that_nobody_knows_do_nothing(show):
     terminal.until_line(-1, "> abcde")
 
 
+def test_a_sequence_without_an_end_swallows_nothing_behind_ctrl_c(show):
+    terminal = show()
+    terminal.press(b"a\033[99;" + control("c") + b"b")
+    terminal.until_line(-1, "> b")
+
+
 def test_a_line_longer_than_the_screen_moves_along(show):
     terminal = show(columns=40)
     terminal.press("0123456789" * 5)
@@ -188,6 +194,16 @@ def test_pasted_lines_are_asked_about(show):
     terminal.press("n")
     terminal.until_line(-1, ">")
     assert terminal.lines()[-6:-2] == said
+
+
+def test_a_paste_without_an_end_is_ended_by_ctrl_c(show):
+    terminal = show()
+    terminal.press(b"\033[200~abc")
+    terminal.until(lambda: terminal.unread() == 0, "the end of the input")
+    terminal.press(control("c"))
+    terminal.until_line(-1, "> abc")
+    terminal.press("d")
+    terminal.until_line(-1, "> abcd")
 
 
 def test_escapes_in_a_paste_reach_no_terminal(show):

@@ -306,6 +306,15 @@ static void test_joins_and_leaves_are_folded(void **state)
     assert_int_equal(conversation_lines(seen, WIDE), 2);
 }
 
+static void test_who_comes_twice_counts_once(void **state)
+{
+    conversation_notice(seen, "Ann", true, NOON);
+    conversation_notice(seen, "Bob", true, NOON);
+    conversation_notice(seen, "Ann", false, NOON);
+    conversation_notice(seen, "Ann", true, NOON);
+    assert_line(WIDE, 0, "12:00 2 joined (Ann, Bob), 1 left (Ann)");
+}
+
 static void test_leaves_alone_are_folded(void **state)
 {
     conversation_notice(seen, "Ann", false, NOON);
@@ -484,6 +493,7 @@ int main(void)
         TEST(test_directs_are_marked),
         TEST(test_one_who_comes_or_leaves_is_told),
         TEST(test_joins_and_leaves_are_folded),
+        TEST(test_who_comes_twice_counts_once),
         TEST(test_leaves_alone_are_folded),
         TEST(test_what_is_between_ends_a_fold),
         TEST(test_of_a_crowd_some_are_named),

@@ -149,6 +149,16 @@ static void test_kills_that_follow_one_another_are_one(void **state)
     assert_edit("one  two|");
 }
 
+static void test_what_is_typed_between_two_kills_parts_them(void **state)
+{
+    type("one two");
+    press(EDIT_KILL_WORD, 1);
+    type("three");
+    press(EDIT_KILL_WORD, 1);
+    press(EDIT_YANK, 1);
+    assert_edit("one three|");
+}
+
 static void test_nothing_killed_leaves_what_was(void **state)
 {
     type("a");
@@ -213,6 +223,14 @@ static void test_replace(void **state)
     assert_edit("hello Ann| there");
     edit_replace(edit, 100, "x");
     assert_edit("hello Ann| there");
+}
+
+static void test_what_is_replaced_before_a_mark_is_one_with_it(void **state)
+{
+    type("\u0301");
+    press(EDIT_HOME, 1);
+    edit_replace(edit, 0, "e");
+    assert_edit("e\u0301|");
 }
 
 static void test_the_history(void **state)
@@ -331,12 +349,14 @@ int main(void)
         TEST(test_words),
         TEST(test_kills_and_yanks),
         TEST(test_kills_that_follow_one_another_are_one),
+        TEST(test_what_is_typed_between_two_kills_parts_them),
         TEST(test_nothing_killed_leaves_what_was),
         TEST(test_transpose),
         TEST(test_controls_are_left_out),
         TEST(test_what_is_no_text_is_refused),
         TEST(test_too_much_is_refused),
         TEST(test_replace),
+        TEST(test_what_is_replaced_before_a_mark_is_one_with_it),
         TEST(test_the_history),
         TEST(test_an_older_line_said_again_is_the_newest),
         TEST(test_so_many_are_remembered),

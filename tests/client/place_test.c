@@ -76,7 +76,7 @@ static void test_nothing_is_known_of_a_new_place(void **state)
 
     assert_int_equal(place->users, -1);
     assert_int_equal(place->unread, 0);
-    assert_false(place->called || place->older_asked || place->older_none);
+    assert_false(place->mentioned || place->older_asked || place->older_none);
     assert_int_equal(conversation_lines(place->conversation, 80), 0);
     assert_people(place, "");
 }
@@ -93,10 +93,10 @@ static void test_what_was_looked_at_is_not_unread(void **state)
     struct place *place = open_one("dev");
 
     place->unread = 3;
-    place->called = true;
+    place->mentioned = true;
     place_read(place);
     assert_int_equal(place->unread, 0);
-    assert_false(place->called);
+    assert_false(place->mentioned);
 }
 
 static void test_people_come_and_go(void **state)

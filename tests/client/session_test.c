@@ -484,6 +484,22 @@ static void test_one_s_own_name_comes_back(void **state)
     assert_int_equal(refusals, 0);
 }
 
+/* What is left of an earlier connection says nothing about a later one. */
+static void test_one_s_own_name_is_tried_anew_after_each_log_in(void **state)
+{
+    log_in();
+    for (int i = 0; i < 2; i++) {
+        lose("gone");
+        come_back();
+        error("username-taken", NULL);
+        expect_state("reconnecting");
+        come_back();
+        welcome(100);
+        pass(30000);
+    }
+    assert_int_equal(refusals, 0);
+}
+
 static void test_a_name_that_is_lost_in_mid_life_is_fetched_back(void **state)
 {
     log_in();
@@ -608,6 +624,21 @@ static void test_the_pauses_begin_anew_after_10_s(void **state)
     come_back();
     welcome(1);
     pass(10000);
+    lose("gone");
+    assert_in_range(last_pause, 250, 500);
+}
+
+static void test_the_pauses_begin_anew_when_the_person_connects(void **state)
+{
+    log_in();
+    for (int i = 0; i < 5; i++) {
+        lose("gone");
+        come_back();
+        welcome(1);
+    }
+    error("replaced", NULL);
+    expect_state("disconnected");
+    authenticate();
     lose("gone");
     assert_in_range(last_pause, 250, 500);
 }
@@ -790,6 +821,29 @@ static void test_a_room_that_is_refused_is_told_and_forgotten(void **state)
     expect_nothing();
 }
 
+/* No more of them are entered again than come back within a minute or so. */
+static void test_rooms_above_100_are_not_entered_again(void **state)
+{
+    char name[16];
+
+    log_in();
+    for (int i = 1; i <= SESSION_ROOMS_MAX; i++) {
+        snprintf(name, sizeof name, "r%d", i);
+        assert_true(session_enter(session, name));
+        assert_string_equal(member(expect("join"), "room"), name);
+        entered(name, 10);
+    }
+    lose("gone");
+    come_back();
+    welcome(100);
+    for (int i = 1; i < SESSION_ROOMS_MAX; i++) {
+        snprintf(name, sizeof name, "r%d", i);
+        assert_string_equal(member(expect("join"), "room"), name);
+        entered(name, 10);
+    }
+    expect_nothing();
+}
+
 static void test_a_room_that_is_none_is_asked_for_once(void **state)
 {
     log_in();
@@ -901,8 +955,9 @@ static void test_a_mark_that_cannot_be_now_is_made_later(void **state)
     log_in();
     session_read(session, "Bob", 1);
     error("rate-limited", member(expect_mark("Bob", "1"), "ref"));
+    pass(4999);
     expect_nothing();
-    pass(10000);
+    pass(1);
     error("bad-request", member(expect_mark("Bob", "1"), "ref"));
     pass(30000);
     expect_nothing();
@@ -934,6 +989,28 @@ static void test_who_leaves_has_read_what_was_shown(void **state)
     expect_mark("Bob", "3");
     expect_mark("Carol", "2");
     expect("leave");
+}
+
+static void test_what_is_marked_already_is_not_marked_again_at_leaving(void **state)
+{
+    log_in();
+    session_read(session, "Bob", 1);
+    expect_mark("Bob", "1");
+    session_leave(session, false);
+    expect("leave");
+}
+
+static void test_a_new_name_has_read_nothing(void **state)
+{
+    log_in();
+    session_read(session, "Bob", 1);
+    session_read(session, "Carol", 2);
+    expect_mark("Bob", "1");
+    error("replaced", NULL);
+    session_set_name(session, "Dan");
+    log_in();
+    pass(10000);
+    expect_nothing();
 }
 
 /* Chats -------------------------------------------------------------------------------------------------- */
@@ -1278,6 +1355,19 @@ static void test_leaving_waits_for_the_answers(void **state)
     assert_true(wake_at == 0);
 }
 
+static void test_who_has_left_and_comes_back_stays(void **state)
+{
+    log_in();
+    say("one");
+    session_leave(session, false);
+    error("replaced", NULL);
+    expect_state("disconnected");
+    expect("chat");
+    log_in();
+    ack(expect("chat"), 101);
+    expect_state("connected");
+}
+
 static void test_leaving_goes_on_through_losses(void **state)
 {
     const json_t *chat;
@@ -1535,6 +1625,7 @@ int main(void)
         TEST(test_a_loss_while_the_person_thinks_waits_for_the_answer),
         TEST(test_one_s_own_name_is_tried_for_20_s),
         TEST(test_one_s_own_name_comes_back),
+        TEST(test_one_s_own_name_is_tried_anew_after_each_log_in),
         TEST(test_a_name_that_is_lost_in_mid_life_is_fetched_back),
         TEST(test_a_wrong_password_asks_again),
         TEST(test_a_new_name_has_no_password),
@@ -1544,6 +1635,7 @@ int main(void)
         TEST(test_a_loss_in_each_state),
         TEST(test_the_pauses_grow_to_30_s_and_vary),
         TEST(test_the_pauses_begin_anew_after_10_s),
+        TEST(test_the_pauses_begin_anew_when_the_person_connects),
         TEST(test_errors_that_close),
         TEST(test_silence_is_asked_and_ends),
         TEST(test_who_hears_something_need_not_ask),
@@ -1554,6 +1646,7 @@ int main(void)
         TEST(test_what_comes_twice_is_heard_once),
         TEST(test_further_rooms_are_entered_again_one_after_the_other),
         TEST(test_a_room_that_is_refused_is_told_and_forgotten),
+        TEST(test_rooms_above_100_are_not_entered_again),
         TEST(test_a_room_that_is_none_is_asked_for_once),
         TEST(test_a_room_that_was_left_is_not_entered_again),
         TEST(test_a_room_can_be_left_before_it_is_entered_again),
@@ -1562,6 +1655,8 @@ int main(void)
         TEST(test_a_mark_that_cannot_be_now_is_made_later),
         TEST(test_a_mark_whose_answer_was_lost_is_made_again),
         TEST(test_who_leaves_has_read_what_was_shown),
+        TEST(test_what_is_marked_already_is_not_marked_again_at_leaving),
+        TEST(test_a_new_name_has_read_nothing),
         TEST(test_chats_are_under_way_one_at_a_time_and_in_order),
         TEST(test_a_chat_whose_answer_was_lost_is_said_again_the_same),
         TEST(test_a_chat_that_is_never_answered_is_said_again),
@@ -1581,6 +1676,7 @@ int main(void)
         TEST(test_the_queue_has_an_end),
         TEST(test_text_that_is_not_utf8_is_not_taken),
         TEST(test_leaving_waits_for_the_answers),
+        TEST(test_who_has_left_and_comes_back_stays),
         TEST(test_leaving_goes_on_through_losses),
         TEST(test_leaving_begins_before_the_log_in),
         TEST(test_leaving_at_once),

@@ -144,6 +144,18 @@ static void test_every_kind_has_what_it_always_has(void **state)
     }
 }
 
+static void test_counts_that_are_none_are_not_known(void **state)
+{
+    static const char *const bad[] = {"-2", "1.5", "\"3\"", "null", "true"};
+    char line[256];
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(line, sizeof line, "{\"type\":\"entered\",\"room\":\"l\",\"users\":%s}", bad[i]);
+        assert_non_null(read_line(line));
+        assert_int_equal(told->users, -1);
+    }
+}
+
 static void test_times_that_are_none_are_0(void **state)
 {
     static const char *const bad[] = {"",
@@ -305,6 +317,7 @@ int main(void)
         cmocka_unit_test_teardown(test_lists, tear_down),
         cmocka_unit_test_teardown(test_history, tear_down),
         cmocka_unit_test_teardown(test_every_kind_has_what_it_always_has, tear_down),
+        cmocka_unit_test_teardown(test_counts_that_are_none_are_not_known, tear_down),
         cmocka_unit_test_teardown(test_times_that_are_none_are_0, tear_down),
         cmocka_unit_test_teardown(test_what_no_hubbub_says, tear_down),
         cmocka_unit_test_teardown(test_deep_nesting_is_refused, tear_down),
