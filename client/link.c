@@ -1,5 +1,6 @@
 #include "link.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@
 #endif
 #ifndef LINK_ADDRESS_SECONDS
 #define LINK_ADDRESS_SECONDS 3 /* then the next address is tried, if there is one */
+#endif
+#ifndef LINK_RESOLV_CONF
+#define LINK_RESOLV_CONF "/etc/resolv.conf"
 #endif
 #define WHY_MAX_BYTES 512
 #define NO_ANSWER "The server does not answer."
@@ -114,7 +118,9 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
         try_next(link, link->why);
     } else if (link->found) {
         try_next(link, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-    } else if (what & BEV_EVENT_EOF) {
+    } else if ((what & BEV_EVENT_EOF) || EVUTIL_SOCKET_ERROR() == ECONNRESET ||
+               EVUTIL_SOCKET_ERROR() == EPIPE) {
+        /* Which of these it is depends on what was under way, and means nothing to a person. */
         lose(link, "The server has closed the connection.");
     } else {
         lose(link, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
@@ -162,12 +168,22 @@ static void on_found(int error, struct evutil_addrinfo *found, void *arg)
         try_next(link, NULL);
 }
 
+/* Who has carried the machine elsewhere has other name servers there. */
+static void find_name_servers(struct evdns_base *dns)
+{
+    evdns_base_clear_nameservers_and_suspend(dns);
+    evdns_base_resolv_conf_parse(dns, DNS_OPTION_NAMESERVERS | DNS_OPTION_SEARCH | DNS_OPTION_MISC,
+                                 LINK_RESOLV_CONF);
+    evdns_base_resume(dns);
+}
+
 void link_open(struct link *link)
 {
     struct evutil_addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
     struct evdns_getaddrinfo_request *lookup;
 
     link_close(link);
+    find_name_servers(link->dns);
     fail_in(link, LINK_OPEN_SECONDS, "No name server answers.");
     lookup = evdns_getaddrinfo(link->dns, link->host, link->port, &hints, on_found, link);
     if (lookup) /* else on_found was called already */
@@ -192,14 +208,10 @@ static void say_nothing(int severity, const char *message)
 
 static struct evdns_base *create_dns(struct event_base *base)
 {
-    struct evdns_base *dns =
-        evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    struct evdns_base *dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 
-    if (!dns) { /* no name server is configured: addresses and /etc/hosts still do */
-        dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-        if (dns)
-            evdns_base_load_hosts(dns, "/etc/hosts");
-    }
+    if (dns)
+        evdns_base_load_hosts(dns, "/etc/hosts"); /* which does without a name server */
     return dns;
 }
 

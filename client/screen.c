@@ -43,7 +43,7 @@ struct screen {
     const struct screen_ops *ops;
     void *ctx;
     SCREEN *terminal;
-    struct event *readable, *resized, *frame;
+    struct event *readable, *resized, *continued, *frame;
     bool changed;     /* and not drawn yet */
     int64_t drawn_ms; /* monotonic */
     bool colours;
@@ -446,7 +446,9 @@ static void resize(struct screen *screen)
 static void suspend(struct screen *screen)
 {
     terminal_leave();
+    event_del(screen->continued);
     raise(SIGTSTP);
+    event_add(screen->continued, NULL);
     terminal_take();
     resize(screen);
 }
@@ -661,6 +663,15 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
     }
 }
 
+/* It was stopped without a word (SIGSTOP): whoever had the terminal since may have left it in any state. */
+static void on_continued(evutil_socket_t fd, short what, void *ctx)
+{
+    terminal_leave();
+    endwin(); /* the next frame begins anew */
+    terminal_take();
+    resize(ctx);
+}
+
 static void on_resized(evutil_socket_t fd, short what, void *ctx)
 {
     resize(ctx);
@@ -699,15 +710,17 @@ struct screen *screen_create(struct event_base *base, bool colours, const struct
     screen->ctx = ctx;
     screen->readable = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_readable, screen);
     screen->resized = evsignal_new(base, SIGWINCH, on_resized, screen);
+    screen->continued = evsignal_new(base, SIGCONT, on_continued, screen);
     screen->frame = evtimer_new(base, on_frame, screen);
-    if (!screen->readable || !screen->resized || !screen->frame)
+    if (!screen->readable || !screen->resized || !screen->continued || !screen->frame)
         goto failed;
     /* Both before newterm(), which would put handlers of its own where there are none. */
     if (evsignal_add(screen->resized, NULL) != 0 || !terminal_keep())
         goto failed;
     bound_size();
     screen->terminal = newterm(NULL, stdout, stdin);
-    if (!screen->terminal || event_add(screen->readable, NULL) != 0) {
+    if (!screen->terminal || event_add(screen->readable, NULL) != 0 ||
+        evsignal_add(screen->continued, NULL) != 0) {
         *why = "the terminal could not be set up";
         goto failed;
     }
@@ -744,6 +757,8 @@ void screen_destroy(struct screen *screen)
         event_free(screen->readable);
     if (screen->resized)
         event_free(screen->resized);
+    if (screen->continued)
+        event_free(screen->continued);
     if (screen->frame)
         event_free(screen->frame);
     free(screen->paste);

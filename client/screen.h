@@ -51,9 +51,9 @@ void screen_destroy(struct screen *screen);
  * nothing. */
 void screen_show(struct screen *screen, struct conversation *conversation, struct edit *edit);
 
-/* All copied.  `brief` is what must be seen of `left` where there is no room for all. */
+/* Copied.  `brief` is what must be seen of `left` where there is no room for all; `hidden`: what is typed behind
+ * the prompt is a password. */
 void screen_set_status(struct screen *screen, const char *left, const char *brief, const char *right);
-/* Copied.  `hidden`: what is typed behind it is a password. */
 void screen_set_prompt(struct screen *screen, const char *prompt, bool hidden);
 
 /*

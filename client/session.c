@@ -28,8 +28,9 @@
 
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS 30000
-#define CALM_MS 10000  /* a connection that has lasted so long was a good one */
-#define TAKEN_MS 20000 /* a gateway that has died keeps the name for 15 s */
+#define CALM_MS 10000      /* a connection that has lasted so long was a good one */
+#define WELCOME_FAILURES 2 /* one that brought a welcome at least is followed by a pause of 2 s at most */
+#define TAKEN_MS 20000     /* a gateway that has died keeps the name for 15 s */
 #define AGAIN_FIRST_MS 1000
 #define AGAIN_MAX_MS 5000
 #define QUIET_MS 60000 /* then the server is asked whether it is there */
@@ -465,8 +466,12 @@ static void forget_connection(struct session *session)
 /* The connection is gone. */
 static void lose(struct session *session, const char *why)
 {
-    if (session->state == SESSION_CONNECTED && now_ms(session) - session->connected_at >= CALM_MS)
-        session->failures = 0;
+    if (session->state == SESSION_CONNECTED) {
+        if (now_ms(session) - session->connected_at >= CALM_MS)
+            session->failures = 0;
+        else if (session->failures > WELCOME_FAILURES)
+            session->failures = WELCOME_FAILURES;
+    }
     forget_connection(session);
     if (session->state == SESSION_DISCONNECTING)
         move(session, SESSION_DISCONNECTED, FOREVER, NULL);

@@ -21,6 +21,7 @@
 #include "options.h"
 #include "place.h"
 #include "stay.h"
+#include "terminal.h"
 #include "view.h"
 
 struct talk {
@@ -383,6 +384,8 @@ static bool start(struct talk *talk)
     for (int i = 0; i < 4; i++) {
         talk->ends[i] = evsignal_new(talk->stay.base, signals[i], on_end, talk);
         if (!talk->ends[i] || event_add(talk->ends[i], NULL) < 0)
+            return false;
+        if (signals[i] != SIGINT && !terminal_bound_end(signals[i]))
             return false;
     }
     talk->news = (struct news){

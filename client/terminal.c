@@ -1,5 +1,6 @@
 #include "terminal.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,10 @@ static struct {
 static const int fatal[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGTERM};
 #define FATAL (sizeof fatal / sizeof fatal[0])
 
+/* What the program does itself at the signals of terminal_bound_end(), and the one that came. */
+static void (*handlers[NSIG])(int);
+static volatile sig_atomic_t ending;
+
 static void restore_and_die(int number)
 {
     if (restore.taken) {
@@ -32,6 +37,41 @@ static void restore_and_die(int number)
         tcsetattr(STDIN_FILENO, TCSANOW, &restore.before);
     }
     raise(number); /* SA_RESETHAND: for good now, when this returns */
+}
+
+/* Nothing waits for the terminal here.  What has stopped it stopped a program that is no more. */
+static void give_up(int alarmed)
+{
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+    if (restore.kept)
+        tcsetattr(STDIN_FILENO, TCSANOW, &restore.before);
+    if (restore.taken && flags >= 0) {
+        tcflow(STDOUT_FILENO, TCOON);
+        fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+        (void)!write(STDOUT_FILENO, restore.bytes, restore.len);
+        fcntl(STDOUT_FILENO, F_SETFL, flags); /* others have it, too */
+    }
+    signal(ending, SIG_DFL);
+    raise(ending);
+}
+
+static void begin_end(int number)
+{
+    ending = number;
+    alarm(TERMINAL_END_SECONDS);
+    handlers[number](number);
+}
+
+bool terminal_bound_end(int number)
+{
+    struct sigaction old, action = {.sa_handler = begin_end, .sa_flags = SA_RESTART};
+    struct sigaction last = {.sa_handler = give_up};
+
+    if (sigaction(number, NULL, &old) != 0)
+        return false;
+    handlers[number] = old.sa_handler;
+    return sigaction(SIGALRM, &last, NULL) == 0 && sigaction(number, &action, NULL) == 0;
 }
 
 static void add_capability(const char *name)
@@ -105,8 +145,18 @@ void terminal_take(void)
 
 void terminal_leave(void)
 {
-    restore.taken = 0;
     write_past(PASTE_OFF);
+}
+
+void terminal_echo(bool on)
+{
+    struct termios terminal;
+    tcflag_t echo = on ? restore.before.c_lflag & ECHO : 0;
+
+    if (!restore.kept || tcgetattr(STDIN_FILENO, &terminal) != 0 || (terminal.c_lflag & ECHO) == echo)
+        return;
+    terminal.c_lflag = (terminal.c_lflag & ~(tcflag_t)ECHO) | echo;
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
 }
 
 void terminal_give_back(void)
@@ -115,8 +165,9 @@ void terminal_give_back(void)
 
     if (!restore.kept)
         return;
-    restore.kept = false;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &restore.before);
+    restore.kept = false;
+    restore.taken = 0; /* not before: what was written until here may have waited for ever */
     for (size_t i = 0; i < FATAL; i++)
         if (sigaction(fatal[i], NULL, &old) == 0 && old.sa_handler == restore_and_die)
             sigaction(fatal[i], &action, NULL);

@@ -3,7 +3,7 @@
 
 /*
  * terminal: what is around ncurses: whether there is a terminal that can show a screen, pastes in brackets,
- * and giving it back as it was, also when a signal ends the program.
+ * the echo where there is no screen, and giving it back as it was, also when a signal ends the program.
  */
 
 #include <stdbool.h>
@@ -23,6 +23,17 @@ void terminal_take(void);
 
 /* ncurses is about to leave the terminal: the opposite. */
 void terminal_leave(void);
+
+/* Without ncurses: whether what is typed is shown; `on`: if it was when terminal_keep() was called. */
+void terminal_echo(bool on);
+
+/*
+ * The program, which has its own handler of this signal, is to end by it in any case: when
+ * TERMINAL_END_SECONDS have passed the signal kills it, and the terminal is given back as far as it takes
+ * that.  One that takes nothing (Ctrl-S, a dead line) would keep whoever writes to it for ever.
+ */
+#define TERMINAL_END_SECONDS 5
+bool terminal_bound_end(int number);
 
 /* ncurses has left it: as terminal_keep() found it.  Does nothing if that was not called. */
 void terminal_give_back(void);

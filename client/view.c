@@ -1,12 +1,12 @@
 #include "view.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -23,6 +23,7 @@
 #include "screen.h"
 #include "session.h"
 #include "stay.h"
+#include "terminal.h"
 #include "wire.h"
 
 #define BELL_MS 1000 /* rings no oftener than that */
@@ -245,35 +246,24 @@ static void answer(struct view *view, bool yes)
     open_question(view);
 }
 
-/* Line by line: whether the terminal shows what is typed. */
-static void echo_input(bool on)
-{
-    struct termios terminal;
-
-    if (tcgetattr(STDIN_FILENO, &terminal) < 0)
-        return;
-    terminal.c_lflag = on ? terminal.c_lflag | ECHO : terminal.c_lflag & ~(tcflag_t)ECHO;
-    tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
-}
+static const char *const prompts[] = {
+    [ASKING_NOTHING] = "> ",
+    [ASKING_NAME] = "Your name: ",
+    [ASKING_PASSWORD] = "Password: ",
+    [ASKING_NEW_PASSWORD] = "New password: ",
+    [ASKING_SAME_PASSWORD] = "The same again: ",
+    [ASKING_OLD_PASSWORD] = "Old password: ",
+};
 
 void view_ask(struct view *view, enum asking asking)
 {
-    static const char *const prompts[] = {
-        [ASKING_NOTHING] = "> ",
-        [ASKING_NAME] = "Your name: ",
-        [ASKING_PASSWORD] = "Password: ",
-        [ASKING_NEW_PASSWORD] = "New password: ",
-        [ASKING_SAME_PASSWORD] = "The same again: ",
-        [ASKING_OLD_PASSWORD] = "Old password: ",
-    };
-
     if (view->asking != asking) /* what is half typed was meant for something else */
         edit_clear(view->edit, false);
     view->asking = asking;
     if (view->screen) {
         screen_set_prompt(view->screen, prompts[asking], asking >= ASKING_PASSWORD);
     } else {
-        echo_input(asking < ASKING_PASSWORD); /* before somebody answers */
+        terminal_echo(asking < ASKING_PASSWORD); /* before somebody answers */
         if (asking != ASKING_NOTHING)
             view_print(view, "", prompts[asking]);
     }
@@ -435,6 +425,47 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* Ctrl-Z: the shell gets its echo back... */
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct view *view = arg;
+
+    terminal_echo(true);
+    event_del(view->stop); /* so that it does what it does to others */
+    raise(SIGTSTP);
+    event_add(view->stop, NULL);
+}
+
+/* ...and what it has made of the echo meanwhile must not show a password. */
+static void on_continued(evutil_socket_t fd, short what, void *arg)
+{
+    struct view *view = arg;
+
+    terminal_echo(view->asking < ASKING_PASSWORD);
+    if (view->asking != ASKING_NOTHING)
+        view_print(view, "", prompts[view->asking]);
+}
+
+static bool begin_lines(struct view *view, struct event_base *base)
+{
+    view->input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, view);
+    view->stop = evsignal_new(base, SIGTSTP, on_stop, view);
+    view->continued = evsignal_new(base, SIGCONT, on_continued, view);
+    return view->input && view->stop && view->continued && event_add(view->input, NULL) == 0 &&
+           event_add(view->stop, NULL) == 0 && event_add(view->continued, NULL) == 0 && terminal_keep();
+}
+
+static void end_lines(struct view *view)
+{
+    if (view->input)
+        event_free(view->input);
+    if (view->stop)
+        event_free(view->stop);
+    if (view->continued)
+        event_free(view->continued);
+    terminal_give_back();
+}
+
 /* -------------------------------------------------------------------------------------------------------- */
 
 bool view_init(struct view *view, struct event_base *base, const struct options *options,
@@ -448,8 +479,7 @@ bool view_init(struct view *view, struct event_base *base, const struct options 
     view->screen = screen_create(base, options->colours, &screen_ops, view, &why);
     if (!view->screen) {
         fprintf(stderr, "hubbub: line by line: %s\n", why);
-        view->input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, view);
-        if (!view->input || event_add(view->input, NULL) < 0)
+        if (!begin_lines(view, base))
             return false;
     }
     view_show(view, view->shown);
@@ -460,12 +490,11 @@ void view_finish(struct view *view)
 {
     struct question *question;
 
-    screen_destroy(view->screen);
+    if (view->screen)
+        screen_destroy(view->screen);
+    else
+        end_lines(view);
     view->screen = NULL;
-    if (view->input) {
-        echo_input(true);
-        event_free(view->input);
-    }
     while (view->places)
         place_close(&view->places, view->places);
     while ((question = view->questions)) {

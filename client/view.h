@@ -73,12 +73,12 @@ struct view {
     char **rooms; /* that are on the server, for completion; some of them, if there are many */
     size_t n_rooms;
     enum asking asking;
-    struct question *questions; /* oldest first: the first one is open, or will be */
-    bool open;                  /* it is */
-    struct event *input;        /* line by line */
-    bool unheard;               /* line by line: the end of what is typed has come */
-    int64_t rung_at;            /* the bell, in ms since 1970 */
-    int unwritable;             /* line by line: errno of standard output; 0: it can be written */
+    struct question *questions;             /* oldest first: the first one is open, or will be */
+    bool open;                              /* it is */
+    struct event *input, *stop, *continued; /* line by line */
+    bool unheard;                           /* line by line: the end of what is typed has come */
+    int64_t rung_at;                        /* the bell, in ms since 1970 */
+    int unwritable;                         /* line by line: errno of standard output; 0: it can be written */
     size_t line_len;
     char line[VIEW_LINE_BYTES + 1]; /* line by line: what was read of the line so far */
 };

@@ -3,6 +3,8 @@
 
 #define LINK_OPEN_SECONDS 2
 #define LINK_ADDRESS_SECONDS 1
+static char resolv_conf[64] = "/etc/resolv.conf";
+#define LINK_RESOLV_CONF resolv_conf
 
 #include "../../client/link.c" /* NOLINT(bugprone-suspicious-include) */
 
@@ -68,6 +70,77 @@ static const struct link_ops ops = {on_opened, on_lost, on_line};
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
+}
+
+/* A name server: whatever is asked for has the address 127.0.0.1. */
+struct names {
+    int fd;
+    struct event *readable;
+    unsigned asked;
+};
+
+static void on_asked(evutil_socket_t fd, short what, void *arg)
+{
+    static const unsigned char answer[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1};
+    struct names *names = arg;
+    struct sockaddr_in from;
+    socklen_t from_len = sizeof from;
+    unsigned char packet[512 + sizeof answer];
+    ssize_t n = recvfrom(fd, packet, 512, 0, (struct sockaddr *)&from, &from_len);
+    size_t len = 12;
+
+    assert_true(n > 12);
+    while (packet[len])
+        len += packet[len] + 1u;
+    len += 5;
+    assert_true(len <= (size_t)n);
+    memset(packet + 2, 0, 10);
+    packet[2] = packet[3] = 0x80;
+    packet[5] = 1;
+    if (packet[len - 3] == 1) { /* A; there is no other */
+        packet[7] = 1;
+        memcpy(packet + len, answer, sizeof answer);
+        len += sizeof answer;
+    }
+    names->asked++;
+    sendto(fd, packet, len, 0, (struct sockaddr *)&from, from_len);
+}
+
+/* It becomes the one that the machine knows. */
+static void begin_names(struct names *names)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    FILE *file;
+
+    names->asked = 0;
+    names->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(names->fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(names->fd, (struct sockaddr *)&address, &len), 0);
+    names->readable = event_new(base, names->fd, EV_READ | EV_PERSIST, on_asked, names);
+    event_add(names->readable, NULL);
+    file = fopen(resolv_conf, "w");
+    assert_non_null(file);
+    fprintf(file, "nameserver 127.0.0.1:%u\n", ntohs(address.sin_port));
+    fclose(file);
+}
+
+static void make_resolv_conf(void)
+{
+    strcpy(resolv_conf, "/tmp/hubbub-link-test-XXXXXX");
+    close(mkstemp(resolv_conf));
+}
+
+static void remove_resolv_conf(void)
+{
+    unlink(resolv_conf);
+    strcpy(resolv_conf, "/etc/resolv.conf");
+}
+
+static void end_names(struct names *names)
+{
+    event_free(names->readable);
+    close(names->fd);
 }
 
 static int listen_on(char text[8], int backlog)
@@ -212,6 +285,26 @@ static void test_a_name_is_found(void **state)
     assert_int_equal(lost, 0);
 }
 
+static void test_the_name_server_may_change(void **state)
+{
+    struct names here, there;
+
+    make_resolv_conf();
+    begin_names(&here);
+    connect_to("chat.example.org");
+    open_link();
+    assert_true(here.asked > 0);
+    link_close(the_link);
+    close(peer);
+    end_names(&here);
+    begin_names(&there);
+    opened = 0;
+    open_link();
+    assert_true(there.asked > 0);
+    end_names(&there);
+    remove_resolv_conf();
+}
+
 static void test_the_end_comes_behind_all_lines_and_once(void **state)
 {
     open_link();
@@ -224,6 +317,18 @@ static void test_the_end_comes_behind_all_lines_and_once(void **state)
     for (int i = 0; i < 20; i++)
         event_base_loop(base, EVLOOP_ONCE);
     assert_int_equal(lost, 1);
+}
+
+static void test_a_reset_is_an_end_too(void **state)
+{
+    struct linger none = {.l_onoff = 1};
+
+    open_link();
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    close(peer);
+    peer = -1;
+    until(lost == 1);
+    assert_string_equal(why, "The server has closed the connection.");
 }
 
 static void test_a_link_can_be_opened_again(void **state)
@@ -336,14 +441,16 @@ static void test_a_name_server_that_does_not_answer(void **state)
 {
     int kept = dup(STDERR_FILENO);
     char printed[256] = "";
-    FILE *file = tmpfile();
+    FILE *file = tmpfile(), *conf;
 
     assert_non_null(file);
-    connect_to("no-such-name.invalid");
-    evdns_base_clear_nameservers_and_suspend(the_link->dns);
+    make_resolv_conf();
+    conf = fopen(resolv_conf, "w");
+    assert_non_null(conf);
     /* The kernel lets nobody send there who has not said that it is to be a broadcast. */
-    assert_int_equal(evdns_base_nameserver_ip_add(the_link->dns, "255.255.255.255"), 0);
-    evdns_base_resume(the_link->dns);
+    fputs("nameserver 255.255.255.255\n", conf);
+    fclose(conf);
+    connect_to("no-such-name.invalid");
     dup2(fileno(file), STDERR_FILENO);
     link_open(the_link);
     until(lost == 1);
@@ -354,6 +461,7 @@ static void test_a_name_server_that_does_not_answer(void **state)
     assert_string_equal(strchr(why, ' '), " No name server answers.");
     fclose(file);
     close(kept);
+    remove_resolv_conf();
 }
 
 /* The addresses of a name, as if there were one with these two ports. */
@@ -425,7 +533,9 @@ int main(void)
         TEST(test_nobody_there),
         TEST(test_an_address_that_is_none),
         TEST(test_a_name_is_found),
+        TEST(test_the_name_server_may_change),
         TEST(test_the_end_comes_behind_all_lines_and_once),
+        TEST(test_a_reset_is_an_end_too),
         TEST(test_a_link_can_be_opened_again),
         TEST(test_the_longest_line),
         TEST(test_closing_at_a_line_ends_it),

@@ -643,6 +643,25 @@ static void test_the_pauses_begin_anew_when_the_person_connects(void **state)
     assert_in_range(last_pause, 250, 500);
 }
 
+/* Somebody restarts the server again and again: who was let in each time need not wait half a minute. */
+static void test_a_welcome_keeps_the_pauses_short(void **state)
+{
+    log_in();
+    for (int i = 0; i < 10; i++) {
+        lose("gone");
+        assert_in_range(last_pause, 250, 2000);
+        come_back();
+        welcome(1);
+        pass(100);
+    }
+    lose("gone");
+    for (int i = 0; i < 3; i++) {
+        pass(last_pause);
+        lose("gone"); /* before it has answered */
+    }
+    assert_in_range(last_pause, 8000, 16000);
+}
+
 static void test_errors_that_close(void **state)
 {
     static const char *const codes[] = {"shutting-down", "slow-consumer", "idle-timeout"};
@@ -1636,6 +1655,7 @@ int main(void)
         TEST(test_the_pauses_grow_to_30_s_and_vary),
         TEST(test_the_pauses_begin_anew_after_10_s),
         TEST(test_the_pauses_begin_anew_when_the_person_connects),
+        TEST(test_a_welcome_keeps_the_pauses_short),
         TEST(test_errors_that_close),
         TEST(test_silence_is_asked_and_ends),
         TEST(test_who_hears_something_need_not_ask),
