@@ -243,7 +243,6 @@ def test_an_account_is_made_and_its_password_asked_for_unseen(hubbub, sit_down):
     ann.until_line(-1, "The same again:")
     ann.type("something else")
     ann.until_shown("These are not the same")
-    ann.type("/register")
     ann.until_line(-1, "New password:")
     ann.type(PASSWORD)
     ann.until_line(-1, "The same again:")
