@@ -100,7 +100,7 @@ static void wrong(struct command *command, const char *sentence, const char *wor
 
 static void wrong_usage(struct command *command, const struct verb *verb)
 {
-    wrong(command, "This is how it goes: %s", verb->usage, strlen(verb->usage));
+    wrong(command, "Usage: %s", verb->usage, strlen(verb->usage));
 }
 
 /* Takes the word at `at` as a name; false, and it is wrong, if it cannot be one. */

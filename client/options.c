@@ -473,7 +473,7 @@ static void take_defaults(struct options *options)
 
 static void print_help(FILE *out)
 {
-    char call[CALL_MAX];
+    char call[CALL_MAX], line[64];
 
     fprintf(out,
             "hubbub: talk on a hubbub server, or let a script talk and listen\n\n"
@@ -485,9 +485,12 @@ static void print_help(FILE *out)
     fprintf(out, "\nOn a terminal this is a conversation (/help says more).  Any other standard\n"
                  "input is said line by line; the exit status is 0 if all of it was accepted.\n\n"
                  "Lines of ~/.config/hubbub/client.conf ($XDG_CONFIG_HOME/hubbub/client.conf):\n");
-    for (int i = 0; i < ROWS; i++)
-        if (rows[i].key)
-            fprintf(out, "  %s = %s\n", rows[i].key, rows[i].value);
+    for (int i = 0, n = 0; i < ROWS; i++) /* three a line, so that all of it fits a screen */
+        if (rows[i].key) {
+            snprintf(line, sizeof line, "%s = %s", rows[i].key, rows[i].value);
+            fprintf(out, ++n % 3 ? "  %-22s" : "  %s\n", line);
+        }
+    fputc('\n', out);
     fprintf(out, "The file that " PASSWORD_VARIABLE " names comes before password_file.\n");
 }
 

@@ -50,7 +50,7 @@ void view_status(struct view *view)
         if (place->unread > 0 && len < sizeof right)
             len += (size_t)snprintf(right + len, sizeof right - len, "%s%s:%u%s", len ? " " : "", place->room,
                                     place->unread, place->mentioned ? "!" : "");
-    if (view->shown->users >= 0)
+    if (view->shown->users >= 0 && session_state(view->session) == SESSION_CONNECTED)
         snprintf(count, sizeof count, "  %ld here", view->shown->users);
     if (waiting > 0)
         snprintf(unsaid, sizeof unsaid, "  %zu not said yet", waiting);
