@@ -517,10 +517,11 @@ static void test_the_man_page_and_the_completion_know_each_option_and_key(void *
     assert_int_equal(read_with("--help"), 0);
     for (const char *at = out; *at; at += strcspn(at, "\n") + 1) {
         const char *end = at + strcspn(at, "\n"), *is = at;
-        int len = (int)strcspn(at + 2, " \n");
+        int len;
 
         if (strncmp(at, "  ", 2) != 0)
             continue;
+        len = (int)strcspn(at + 2, " \n");
         if (at[2] == '-') { /* mdoc's .Fl puts the first - itself */
             assert_known("docs/man/hubbub.1", page, "\n.It Fl %.*s", len - 1, at + 3);
             assert_known("completions/hubbub.bash", completion, "%.*s", len, at + 2);
