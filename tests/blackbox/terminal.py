@@ -127,12 +127,28 @@ class Terminal:
     def text(self):
         return "\n".join(self.lines())
 
+    def is_waiting(self):
+        """The program does nothing now: it waits, was stopped, or has ended."""
+        try:
+            with open(f"/proc/{self.process.pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0] != "R"
+        except OSError:
+            return True
+
+    def read_frame(self):
+        """Reads the rest of what is being drawn.  A program that draws without end is left after a second."""
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            if not self.read(0.001) and self.is_waiting() and not self.read(0):
+                break
+
     def until(self, condition, what="that"):
-        """Reads until the condition holds."""
+        """Reads until the condition holds, and the frame that makes it so is whole."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, f"never came: {what}; the screen is\n{self.text()}"
             self.read(0.05)
+        self.read_frame()
 
     def until_shown(self, text):
         self.until(lambda: text in self.text(), text)
