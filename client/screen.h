@@ -51,8 +51,8 @@ void screen_destroy(struct screen *screen);
  * nothing. */
 void screen_show(struct screen *screen, struct conversation *conversation, struct edit *edit);
 
-/* Copied.  `brief` is what must be seen of `left` where there is no room for all; `hidden`: what is typed behind
- * the prompt is a password. */
+/* Copied.  `brief` is what must be seen of `left` where there is no room for all; `hidden`: what is typed
+ * behind the prompt is a password. */
 void screen_set_status(struct screen *screen, const char *left, const char *brief, const char *right);
 void screen_set_prompt(struct screen *screen, const char *prompt, bool hidden);
 
