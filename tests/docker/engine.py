@@ -49,7 +49,7 @@ def run(command, seconds=900, **how):
         raise Failure(f"{command[0]} is not installed") from None
     if done.returncode != 0:
         said = ((done.stdout or b"") + (done.stderr or b"")).decode(errors="replace")
-        raise Failure(f"{' '.join(command[:4])}: status {done.returncode}\n{said[-4000:]}")
+        raise Failure(f"{' '.join(command[:4])}: status {done.returncode}\n{said[-20000:]}")
     return (done.stdout or b"").decode(errors="replace").strip()
 
 
