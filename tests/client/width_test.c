@@ -164,7 +164,7 @@ static void test_the_c_library_measures_letters_alike(void **state)
         if (wcwidth(c) >= 0 && wcwidth(c) != (int)char_width(c))
             differ++;
     }
-    assert_in_range(differ, 0, 100); /* hexagrams, Arabic signs of numbers, and the like */
+    assert_in_range(differ, 0, 400); /* of 150,000: what two versions of Unicode see differently, hexagrams */
 }
 
 int main(void)
