@@ -185,17 +185,20 @@ static void test_a_frozen_postgresql_is_left_and_found_again(void **state)
     await_numbers(201);
 }
 
-static void test_a_store_ends_while_postgresql_is_frozen(void **state)
+static void test_a_store_ends_promptly_while_postgresql_is_frozen(void **state)
 {
     pid_t backend;
+    int64_t asked;
 
     store_start(0);
     backend = (pid_t)atoi(sql("select pid from pg_stat_activity where application_name = 'hubbub-store'"));
     kill(backend, SIGSTOP);
     publish_numbers(0, 1);
+    asked = clock_now();
     store_signal(0, SIGTERM);
     assert_int_equal(store_wait(0), 0);
     kill(backend, SIGCONT);
+    assert_true(clock_now() - asked < 3000);
 }
 
 static void test_redis_killed_is_found_again(void **state)
@@ -224,15 +227,18 @@ static void test_a_frozen_redis_is_left_and_found_again(void **state)
     await_numbers(101);
 }
 
-static void test_a_store_ends_while_redis_is_frozen(void **state)
+static void test_a_store_ends_promptly_while_redis_is_frozen(void **state)
 {
     pid_t redis_pid = pid_from("TEST_REDIS_PIDFILE");
+    int64_t asked;
 
     store_start(0);
     kill(redis_pid, SIGSTOP);
+    asked = clock_now();
     store_signal(0, SIGTERM);
     assert_int_equal(store_wait(0), 0);
     kill(redis_pid, SIGCONT);
+    assert_true(clock_now() - asked < 3000);
 }
 
 static void test_a_store_that_froze_while_opening_does_not_hold_the_others_up(void **state)
@@ -258,10 +264,10 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_backend_that_ends_with_a_batch_under_way_loses_and_doubles_nothing),
         STORE_TEST(test_a_backlog_is_stored_whole_though_backends_and_stores_end),
         STORE_TEST(test_a_frozen_postgresql_is_left_and_found_again),
-        STORE_TEST(test_a_store_ends_while_postgresql_is_frozen),
+        STORE_TEST(test_a_store_ends_promptly_while_postgresql_is_frozen),
         STORE_TEST(test_redis_killed_is_found_again),
         STORE_TEST(test_a_frozen_redis_is_left_and_found_again),
-        STORE_TEST(test_a_store_ends_while_redis_is_frozen),
+        STORE_TEST(test_a_store_ends_promptly_while_redis_is_frozen),
         STORE_TEST(test_a_store_that_froze_while_opening_does_not_hold_the_others_up),
     };
 

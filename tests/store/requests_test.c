@@ -86,7 +86,7 @@ static void test_who_says_no_hello_is_closed(void **state)
     began = clock_now();
     asker_connect(&asker, 0);
     asker_await_end(&asker);
-    assert_true(clock_now() - began >= 4000);
+    assert_in_range(clock_now() - began, 4000, 7000);
 }
 
 static void test_a_request_before_the_hello_is_refused(void **state)
@@ -179,7 +179,7 @@ static void test_a_33rd_request_under_way_closes_the_connection_and_no_other(voi
     asker_close(&other);
 }
 
-static void test_a_frozen_postgresql_is_unavailable_and_then_answers_again(void **state)
+static void test_a_frozen_postgresql_is_unavailable_within_5_s_and_then_answers_again(void **state)
 {
     int64_t began;
 
@@ -190,10 +190,12 @@ static void test_a_frozen_postgresql_is_unavailable_and_then_answers_again(void 
         expect(asker_ask(&asker, "{\"id\":1," EVENTS "}"), "\"ok\":true");
     signal_backends(SIGSTOP);
     kill(pid_from("TEST_POSTGRES_PIDFILE"), SIGSTOP);
+    began = clock_now();
     for (int i = 1; i <= 20; i++)
         asker_send(&asker, "{\"id\":%d," EVENTS "}", i);
     for (int i = 1; i <= 20; i++)
         expect(asker_line(&asker), "unavailable");
+    assert_true(clock_now() - began < 5600);
     expect(asker_ask(&other, "{\"id\":2,\"ask\":\"tea\"}"), "bad-request");
     kill(pid_from("TEST_POSTGRES_PIDFILE"), SIGCONT);
     signal_backends(SIGCONT);
@@ -239,6 +241,7 @@ static void test_a_full_queue_is_unavailable_at_once(void **state)
 {
     enum { ASKERS = 12 };
     static struct asker askers[ASKERS];
+    int64_t began;
     int unavailable = 0;
 
     asker_start_store(0);
@@ -246,6 +249,7 @@ static void test_a_full_queue_is_unavailable_at_once(void **state)
     expect(asker_ask(&asker, "{\"id\":1," LOG_IN "}"), "auth-failed"); /* one worker has a connection */
     signal_backends(SIGSTOP);
     kill(pid_from("TEST_POSTGRES_PIDFILE"), SIGSTOP);
+    began = clock_now();
     for (int i = 0; i < ASKERS; i++) {
         asker_open(&askers[i], 0);
         for (int id = 1; id <= 32; id++)
@@ -253,6 +257,7 @@ static void test_a_full_queue_is_unavailable_at_once(void **state)
         unavailable += await_taken(&askers[i]);
     }
     assert_in_range(unavailable, ASKERS * 32 - 64 - 2, ASKERS * 32 - 64); /* 64 wait, and 2 were begun */
+    assert_true(clock_now() - began < 2500);
     expect(asker_ask(&asker, "{\"id\":2,\"ask\":\"tea\"}"), "bad-request");
     kill(pid_from("TEST_POSTGRES_PIDFILE"), SIGCONT);
     signal_backends(SIGCONT);
@@ -354,7 +359,7 @@ static void wait_for_nothing(struct asker *waiting, int count)
 
 static void test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s(void **state)
 {
-    int64_t began;
+    int64_t began, asked;
 
     asker_start_store(0);
     asker_open(&asker, 0);
@@ -365,12 +370,15 @@ static void test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s(v
         asker_send(&asker, "{\"id\":%d," READ "}", i, NEVER);
         asker_send(&third, "{\"id\":%d," READ "}", i, NEVER);
     }
-    for (int i = 0; i < 50; i++)
+    while (clock_now() - began < 2000) {
+        asked = clock_now();
         expect(asker_ask(&other, "{\"id\":1," EVENTS "}"), "\"ok\":true");
+        assert_true(clock_now() - asked < 1000);
+    }
     assert_true(asker_is_silent(&asker) && asker_is_silent(&third));
     for (int i = 1; i <= 20; i++) {
         expect(asker_line(&asker), "unavailable");
-        assert_true(clock_now() - began > 3500);
+        assert_in_range(clock_now() - began, 3500, 4900);
         expect(asker_line(&third), "unavailable");
     }
     asker_close(&asker);
@@ -381,6 +389,7 @@ static void test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s(v
 static void test_a_read_that_waits_is_answered_when_it_is_stored(void **state)
 {
     char until[32];
+    int64_t stored;
 
     asker_start_store(0);
     asker_open(&asker, 0);
@@ -389,7 +398,9 @@ static void test_a_read_that_waits_is_answered_when_it_is_stored(void **state)
     asker_send(&asker, "{\"id\":1," READ "}", until);
     wait_for_nothing(&asker, 3); /* so that the first was tried, too */
     sql("update cursors set position = %s", until);
+    stored = clock_now();
     assert_string_equal(asker_line(&asker), "{\"ok\":true,\"unread\":0,\"id\":1}");
+    assert_true(clock_now() - stored < 2000);
     asker_close(&asker);
     asker_close(&other);
 }
@@ -407,6 +418,7 @@ static void test_of_reads_that_wait_the_65th_is_unavailable_at_once(void **state
     wait_for_nothing(&third, 32);
     for (int i = 2; i <= 10; i++)
         expect(asker_ask(&other, "{\"id\":2," READ "}", NEVER), "unavailable");
+    assert_true(clock_now() - began < 3500);
     assert_true(asker_is_silent(&asker) && asker_is_silent(&third));
     for (int i = 1; i <= 32; i++) {
         expect(asker_line(&asker), "unavailable");
@@ -420,20 +432,26 @@ static void test_of_reads_that_wait_the_65th_is_unavailable_at_once(void **state
     asker_close(&other);
 }
 
-static void test_the_store_ends_with_reads_that_wait(void **state)
+static void test_the_store_ends_within_2_s_with_reads_that_wait(void **state)
 {
+    int64_t asked;
+
     asker_start_store(0);
     asker_open(&asker, 0);
     asker_open(&other, 0);
     wait_for_nothing(&asker, 32);
+    asked = clock_now();
     store_signal(0, SIGTERM);
     assert_int_equal(store_wait(0), 0);
+    assert_true(clock_now() - asked < 2000);
     asker_await_end(&asker);
     asker_close(&other);
 }
 
-static void test_the_store_ends_with_requests_under_way(void **state)
+static void test_the_store_ends_within_2_s_with_requests_under_way(void **state)
 {
+    int64_t asked;
+
     asker_start_store(0);
     asker_open(&asker, 0);
     for (int i = 0; i < 8; i++)
@@ -444,8 +462,10 @@ static void test_the_store_ends_with_requests_under_way(void **state)
         asker_send(&asker, "{\"id\":%d," EVENTS "}", i);
         asker_send(&asker, "{\"id\":%d," LOG_IN "}", 100 + i);
     }
+    asked = clock_now();
     store_signal(0, SIGTERM);
     assert_int_equal(store_wait(0), 0);
+    assert_true(clock_now() - asked < 2000);
     asker_await_end(&asker);
     signal_backends(SIGCONT);
 }
@@ -486,7 +506,7 @@ int main(int argc, char **argv)
         STORE_TEST(test_a_line_above_64_kib_closes),
         STORE_TEST(test_what_cannot_be_understood_is_a_bad_request_and_the_connection_goes_on),
         STORE_TEST(test_a_33rd_request_under_way_closes_the_connection_and_no_other),
-        STORE_TEST(test_a_frozen_postgresql_is_unavailable_and_then_answers_again),
+        STORE_TEST(test_a_frozen_postgresql_is_unavailable_within_5_s_and_then_answers_again),
         STORE_TEST(test_a_lost_connection_to_postgresql_is_not_seen_by_who_asks_next),
         STORE_TEST(test_a_full_queue_is_unavailable_at_once),
         STORE_TEST(test_who_has_gone_leaves_his_places_in_the_queue),
@@ -496,8 +516,8 @@ int main(int argc, char **argv)
         STORE_TEST(test_reads_that_wait_hold_up_no_page_and_are_unavailable_after_4_s),
         STORE_TEST(test_a_read_that_waits_is_answered_when_it_is_stored),
         STORE_TEST(test_of_reads_that_wait_the_65th_is_unavailable_at_once),
-        STORE_TEST(test_the_store_ends_with_reads_that_wait),
-        STORE_TEST(test_the_store_ends_with_requests_under_way),
+        STORE_TEST(test_the_store_ends_within_2_s_with_reads_that_wait),
+        STORE_TEST(test_the_store_ends_within_2_s_with_requests_under_way),
         STORE_TEST(test_who_goes_with_a_request_under_way_takes_nobody_along),
         STORE_TEST(test_a_port_that_is_taken_stops_the_start),
     };
