@@ -148,6 +148,16 @@ void terminal_leave(void)
     write_past(PASTE_OFF);
 }
 
+/* O_NONBLOCK belongs to the open file: set on standard input, the shell would have it, too. */
+int terminal_input(void)
+{
+    int fd = -1;
+
+    if (tcgetsid(STDIN_FILENO) == getsid(0))
+        fd = open("/dev/tty", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 ? fd : dup(STDIN_FILENO); /* the keys of a terminal that does not control us make no signals */
+}
+
 void terminal_echo(bool on)
 {
     struct termios terminal;

@@ -24,6 +24,12 @@ void terminal_take(void);
 /* ncurses is about to leave the terminal: the opposite. */
 void terminal_leave(void);
 
+/*
+ * What is typed is to be read from here, without ncurses; a file that the caller closes, -1: errno tells.
+ * Reading does not wait: Ctrl-C and Ctrl-Z throw away what was typed, also what poll() has just told of.
+ */
+int terminal_input(void);
+
 /* Without ncurses: whether what is typed is shown; `on`: if it was when terminal_keep() was called. */
 void terminal_echo(bool on);
 

@@ -448,7 +448,11 @@ static void on_continued(evutil_socket_t fd, short what, void *arg)
 
 static bool begin_lines(struct view *view, struct event_base *base)
 {
-    view->input = event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, view);
+    int fd = terminal_input();
+
+    if (fd < 0)
+        return false;
+    view->input = event_new(base, fd, EV_READ | EV_PERSIST, on_input, view);
     view->stop = evsignal_new(base, SIGTSTP, on_stop, view);
     view->continued = evsignal_new(base, SIGCONT, on_continued, view);
     return view->input && view->stop && view->continued && event_add(view->input, NULL) == 0 &&
@@ -457,8 +461,12 @@ static bool begin_lines(struct view *view, struct event_base *base)
 
 static void end_lines(struct view *view)
 {
-    if (view->input)
+    if (view->input) {
+        int fd = event_get_fd(view->input);
+
         event_free(view->input);
+        close(fd);
+    }
     if (view->stop)
         event_free(view->stop);
     if (view->continued)

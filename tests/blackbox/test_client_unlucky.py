@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -111,6 +112,25 @@ def test_a_password_is_not_shown_after_the_shell_was_there(shell):
         assert "secret" not in ann.text()
         ann.press("kill %1; fg\n")  # it takes the signal when it goes on
         ann.until(lambda: ann.text().rstrip().endswith("shell:"), "the shell again")
+
+
+def test_keys_that_are_thrown_away_do_not_hold_it_up(sit_down):
+    """As Ctrl-Z and Ctrl-C do it; here between poll() and read(), if one waits as long as that takes."""
+    def serve(one, _):
+        one.send(welcome())
+        one.wait()
+
+    with Server(serve) as server:
+        ann = sit_down(server.port, "-u", "Ann", TERM="dumb")
+        ann.until_shown("You are Ann")
+        for number in range(1, 1001):
+            ann.press("\n")
+            begun = time.perf_counter_ns()
+            while time.perf_counter_ns() < begun + number % 100 * 1000:
+                pass
+            termios.tcflush(ann.slave, termios.TCIFLUSH)
+            server.connections[0].send(message(number, data=f"this is {number}."))
+            ann.until(lambda: f"this is {number}." in ann.lines()[ann.display.cursor.y - 1], f"{number}")
 
 
 def test_a_terminal_without_echo_is_left_so(sit_down):
