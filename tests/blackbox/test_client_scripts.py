@@ -1,6 +1,7 @@
 """The client in scripts: lines in, events out, and an exit status that tells the truth."""
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -121,12 +122,11 @@ def test_where_no_server_is_it_says_so():
 
 
 def test_an_address_of_ipv6_is_named_as_it_is_given():
-    with socket.socket(socket.AF_INET6) as unused:
-        unused.bind(("::1", 0))
-        server = f"[::1]:{unused.getsockname()[1]}"
-        done = subprocess.run([CLIENT, "-u", "bot", server], input=b"hello\n", env=environment(), capture_output=True,
-                              timeout=PATIENCE)
-        assert (done.returncode, done.stderr.decode()) == (1, f"hubbub: {server}: Connection refused\n")
+    done = subprocess.run([CLIENT, "-u", "bot", "[::1]:1"], input=b"hello\n", env=environment(), capture_output=True,
+                          timeout=PATIENCE)
+    assert done.returncode == 1
+    assert done.stderr in [f"hubbub: [::1]:1: {os.strerror(code)}\n".encode()
+                           for code in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL)]  # the other where IPv6 is off
 
 
 def test_a_help_that_cannot_be_printed_says_so():
@@ -280,6 +280,7 @@ def test_tail_prints_json_in_ascii(hubbub):
         ann.chat('é 漢字 😀 "quoted"\nand more', ref="r")
         ack = ann.expect(type="ack", ref="r")
         ann.send({"type": "direct", "to": name, "data": "psst"})
+        lines.wait(2)  # a direct and the room have no order
         bob = hubbub.json(fresh("bob"), room=room)
         ann.expect(type="joined")
         bob.close()

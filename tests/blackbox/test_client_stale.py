@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from client import address, environment
-from hubbub import BUILD, PATIENCE
+from hubbub import BUILD, PATIENCE, wait_for
 from relay import Relay
 from terminal import Terminal, control, pasted
 from test_client_screen import Person
@@ -52,6 +52,13 @@ class Machine:
         """Ends the connection; what waits is lost."""
         for one in list(self.relay.sockets):
             self.relay.end(one)
+
+    def until_away(self):
+        """Nobody has the client's name any more."""
+        def is_away():
+            self.bob.send({"type": "who", "room": self.room})
+            return self.name not in self.bob.expect(type="who")["users"]
+        wait_for(is_away, PATIENCE, f"the end of {self.name}")
 
     def let_through(self):
         self.relay.open()
@@ -270,7 +277,7 @@ def test_a_name_is_asked_for_before_the_question(machine, ann):
     ann.until_asked()
     machine.keep_back("join")
     machine.cut()
-    machine.bob.expect(type="left", **{"from": machine.name})
+    machine.until_away()
     thief = machine.hubbub.json(machine.name, gateway=2)
     machine.let_through()
     ann.until_shown("is taken")

@@ -149,6 +149,13 @@ static void test_backwards_by_characters(void **state)
     assert_int_equal(cluster_before(text, 0), 0);
 }
 
+/* Trigrams and the like: Unicode 16 made them wide, so there it depends on whose tables are newer. */
+static bool became_wide(int32_t c)
+{
+    return (c >= 0x2630 && c <= 0x2637) || (c >= 0x268a && c <= 0x268f) || (c >= 0x4dc0 && c <= 0x4dff) ||
+           (c >= 0x1d300 && c <= 0x1d376);
+}
+
 /* The screen shows a sign in place of what they measure differently, so these must be few. */
 static void test_the_c_library_measures_letters_alike(void **state)
 {
@@ -161,10 +168,10 @@ static void test_the_c_library_measures_letters_alike(void **state)
         if (category == UTF8PROC_CATEGORY_CN || category == UTF8PROC_CATEGORY_CC ||
             category == UTF8PROC_CATEGORY_CS || category == UTF8PROC_CATEGORY_CO)
             continue;
-        if (wcwidth(c) >= 0 && wcwidth(c) != (int)char_width(c))
+        if (!became_wide(c) && wcwidth(c) >= 0 && wcwidth(c) != (int)char_width(c))
             differ++;
     }
-    assert_in_range(differ, 0, 400); /* of 150,000: what two versions of Unicode see differently, hexagrams */
+    assert_in_range(differ, 0, 50); /* of 150,000: signs that are set before or around numbers, fillers */
 }
 
 int main(void)
