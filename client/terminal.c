@@ -155,7 +155,8 @@ int terminal_input(void)
 
     if (tcgetsid(STDIN_FILENO) == getsid(0))
         fd = open("/dev/tty", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 ? fd : dup(STDIN_FILENO); /* the keys of a terminal that does not control us make no signals */
+    return fd >= 0 ? fd
+                   : dup(STDIN_FILENO); /* the keys of a terminal that does not control us make no signals */
 }
 
 void terminal_echo(bool on)
