@@ -148,15 +148,17 @@ void terminal_leave(void)
     write_past(PASTE_OFF);
 }
 
-/* O_NONBLOCK belongs to the open file: set on standard input, the shell would have it, too. */
+/*
+ * O_NONBLOCK belongs to the open file: set on standard input, the shell would have it, too.  Where that is
+ * not our controlling terminal, no key makes a signal, and nothing is thrown away.
+ */
 int terminal_input(void)
 {
     int fd = -1;
 
     if (tcgetsid(STDIN_FILENO) == getsid(0))
         fd = open("/dev/tty", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 ? fd
-                   : dup(STDIN_FILENO); /* the keys of a terminal that does not control us make no signals */
+    return fd >= 0 ? fd : dup(STDIN_FILENO);
 }
 
 void terminal_echo(bool on)
