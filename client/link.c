@@ -148,8 +148,9 @@ static void try_next(struct link *link, const char *why)
     bufferevent_enable(link->stream, EV_READ | EV_WRITE);
     if (link->next_found)
         bufferevent_set_timeouts(link->stream, NULL, &(struct timeval){.tv_sec = LINK_ADDRESS_SECONDS});
-    /* A failure comes through on_event, also one that is known at once. */
-    bufferevent_socket_connect(link->stream, address->ai_addr, (int)address->ai_addrlen);
+    /* A failure that is known at once (no route, no IPv6) does not come through on_event. */
+    if (bufferevent_socket_connect(link->stream, address->ai_addr, (int)address->ai_addrlen) != 0)
+        try_next(link, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
 }
 
 static void on_found(int error, struct evutil_addrinfo *found, void *arg)

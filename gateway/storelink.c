@@ -339,8 +339,9 @@ static void on_address(int error, struct evutil_addrinfo *found, void *arg)
         return;
     }
     chosen = choose(found);
-    /* A failure comes through on_event, also one that is known at once. */
-    bufferevent_socket_connect(storelink->stream, chosen->ai_addr, (int)chosen->ai_addrlen);
+    /* A failure that is known at once (no route, no IPv6) does not come through on_event. */
+    if (bufferevent_socket_connect(storelink->stream, chosen->ai_addr, (int)chosen->ai_addrlen) != 0)
+        lose(storelink, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
     evutil_freeaddrinfo(found);
 }
 

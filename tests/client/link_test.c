@@ -269,6 +269,16 @@ static void test_nobody_there(void **state)
     until(lost == 2);
 }
 
+static void test_an_address_that_cannot_be_reached(void **state)
+{
+    connect_to("255.255.255.255"); /* the kernel says so at once */
+    link_open(the_link);
+    assert_int_equal(lost, 0);
+    until(lost == 1);
+    assert_said_of("255.255.255.255", "Network is unreachable");
+    assert_int_equal(opened, 0);
+}
+
 static void test_an_address_that_is_none(void **state)
 {
     connect_to("256.256.256.256.invalid");
@@ -531,6 +541,7 @@ int main(void)
         TEST(test_lines_go_both_ways),
         TEST(test_lines_come_in_any_pieces),
         TEST(test_nobody_there),
+        TEST(test_an_address_that_cannot_be_reached),
         TEST(test_an_address_that_is_none),
         TEST(test_a_name_is_found),
         TEST(test_the_name_server_may_change),

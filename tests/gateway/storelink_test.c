@@ -340,6 +340,29 @@ static void test_the_next_store_is_tried(void **state)
     }
 }
 
+/* As the kernel says at once of a broadcast. */
+static void test_a_store_that_cannot_be_reached_is_left_at_once(void **state)
+{
+    int kept = dup(STDERR_FILENO);
+    char logged[512] = "";
+    FILE *file = tmpfile();
+
+    assert_non_null(file);
+    settings.store_url = "store://255.255.255.255:1";
+    storelink_destroy(storelink);
+    storelink = storelink_create(base, dns, &settings);
+    dup2(fileno(file), STDERR_FILENO);
+    storelink_start(storelink);
+    for (uint64_t late = monotonic_ms() + PATIENCE_MS; !logged[0] && monotonic_ms() < late;) {
+        event_base_loop(base, EVLOOP_ONCE);
+        (void)!pread(fileno(file), logged, sizeof logged - 1, 0);
+    }
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    fclose(file);
+    assert_non_null(strstr(logged, "event=store_lost store=255.255.255.255:1 error=\"Network is unreachable\""));
+}
+
 static void ask_more(void *ctx, uint64_t token, const json_t *answer)
 {
     on_answer(ctx, token, answer);
@@ -491,6 +514,7 @@ int main(void)
         link_test(test_garbage_costs_the_connection_alone),
         link_test(test_a_line_without_end_costs_the_connection_alone),
         link_test(test_the_next_store_is_tried),
+        link_test(test_a_store_that_cannot_be_reached_is_left_at_once),
         link_test(test_an_answer_may_set_off_the_next_question),
         link_test(test_passwords_and_pages_have_shares_of_their_own),
         link_test(test_who_is_patient_is_asked_for_again_on_the_next_connection),
