@@ -360,7 +360,8 @@ static void test_a_store_that_cannot_be_reached_is_left_at_once(void **state)
     dup2(kept, STDERR_FILENO);
     close(kept);
     fclose(file);
-    assert_non_null(strstr(logged, "event=store_lost store=255.255.255.255:1 error=\"Network is unreachable\""));
+    assert_non_null(
+        strstr(logged, "event=store_lost store=255.255.255.255:1 error=\"Network is unreachable\""));
 }
 
 static void ask_more(void *ctx, uint64_t token, const json_t *answer)
