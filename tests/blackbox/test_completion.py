@@ -1,16 +1,13 @@
 """completions/hubbub.bash in a real bash: asked as readline asks, and by the Tab key on a terminal."""
 
 import os
-import pty
 import re
-import select
-import signal
 import subprocess
-import time
 
 import pytest
 
 from hubbub import BUILD, PATIENCE, ROOT
+from terminal import Terminal
 
 SCRIPT = os.path.join(ROOT, "completions/hubbub.bash")
 OPTIONS = {"-u", "-r", "--tail", "--json", "--since", "--no-bell", "--help", "--version"}
@@ -69,29 +66,14 @@ def test_names_rooms_ids_and_ports_are_left_to_the_person(environment):
 
 
 def test_the_tab_key_completes_on_a_terminal(environment):
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvpe(BARE[0], BARE + ["-i"], {**environment, "INPUTRC": "/dev/null"})
-    seen = b""
-
-    def wait(text):
-        nonlocal seen
-        deadline = time.monotonic() + PATIENCE
-        while text not in seen:
-            assert select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0], seen
-            seen += os.read(terminal, 4096)
-        seen = seen[seen.index(text) + len(text):]
-
+    bash = Terminal(BARE + ["-i"], columns=200, **environment, INPUTRC="/dev/null")
     try:
-        wait(b"ready> ")
-        os.write(terminal, f"source '{SCRIPT}' && HOSTFILE=$HOSTFILE && echo sour''ced\n".encode())
-        wait(b"sourced")
-        wait(b"ready> ")
-        os.write(terminal, b"echo hubbub --no\x15hubbub --no\t")
-        wait(b"hubbub --no-bell ")
-        os.write(terminal, b"oth\t")
-        wait(b"other.example ")
+        bash.until_shown("ready>")
+        bash.press(f"source '{SCRIPT}' && HOSTFILE=$HOSTFILE && echo sour''ced\n")
+        bash.until(lambda: bash.lines()[1:3] == ["sourced", "ready>"], "the next prompt")
+        bash.press("echo hubbub --no\x15hubbub --no\t")
+        bash.until_line(2, "ready> hubbub --no-bell")
+        bash.press("oth\t")
+        bash.until_line(2, "ready> hubbub --no-bell other.example")
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(terminal)
+        bash.close()
