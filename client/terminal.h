@@ -26,7 +26,8 @@ void terminal_leave(void);
 
 /*
  * What is typed is to be read from here, without ncurses; a file that the caller closes, -1: errno tells.
- * Reading does not wait: Ctrl-C and Ctrl-Z throw away what was typed, also what poll() has just told of.
+ * Where its keys make signals for us, reading does not wait: Ctrl-C and Ctrl-Z throw away what was typed,
+ * also what poll() has just told of.
  */
 int terminal_input(void);
 
